@@ -1,0 +1,40 @@
+//! Every limit that a parser of upstream input keeps, in one place.
+//!
+//! A limit is the largest value that is still accepted; tests probe it at n−1, n and n+1.
+
+/// Bytes of a path inside a repository.
+pub const PATH_BYTES: usize = 1024;
+/// Bytes of one segment of such a path (what ext4, XFS and NTFS can hold).
+pub const SEGMENT_BYTES: usize = 255;
+/// Bytes of a name of a repository, view, site or snapshot.
+pub const NAME_BYTES: usize = 64;
+/// Bytes of a trust anchor such as `InRelease`, `repomd.xml` or a project page's list of projects.
+pub const ANCHOR_BYTES: u64 = 64 << 20;
+/// Bytes of a detached signature, armoured or not.
+pub const SIGNATURE_BYTES: u64 = 1 << 20;
+/// Bytes of one index as transferred.
+pub const INDEX_BYTES: u64 = 2 << 30;
+/// Bytes of one index after decompression.
+pub const INDEX_OPEN_BYTES: u64 = 8 << 30;
+/// Bytes of one payload file (a package, an installer image).
+pub const PAYLOAD_BYTES: u64 = 64 << 30;
+/// Bytes of one record (a stanza, a `<package>` element, a JSON object) in an index.
+pub const RECORD_BYTES: usize = 4 << 20;
+/// Bytes of one line of a manifest.
+pub const MANIFEST_LINE_BYTES: usize = 64 << 10;
+/// Depth of nested XML elements.
+pub const XML_DEPTH: usize = 32;
+/// Attributes of one XML element.
+pub const XML_ATTRIBUTES: usize = 256;
+/// Packages of one repository.
+pub const PACKAGES: usize = 4_000_000;
+/// Files that one `Release` or `repomd.xml` lists.
+pub const LISTED_INDEXES: usize = 200_000;
+/// Memory that an xz decoder may take, in bytes.
+pub const XZ_MEMORY: u64 = 128 << 20;
+/// Logarithm of the window that a zstd decoder may take (2^27 bytes: what `zstd -d` allows by default).
+pub const ZSTD_WINDOW_LOG: u32 = 27;
+/// How many times larger than its input a decoded stream may be, once it has passed [`RATIO_FREE_BYTES`].
+pub const RATIO: u64 = 2_000;
+/// Decoded bytes below which the ratio is not looked at.
+pub const RATIO_FREE_BYTES: u64 = 64 << 20;

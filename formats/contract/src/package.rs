@@ -1,0 +1,147 @@
+//! Packages and documents as an index lists them.
+
+use std::fmt;
+
+use crate::want::Want;
+
+/// A version as its format writes it; only that format's [`compare`](crate::Format::compare) orders it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Version(pub String);
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What tells one package of a repository from every other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The package's name.
+    pub name: String,
+    /// Its version, as the format writes it (RPM: `epoch:version-release`).
+    pub version: String,
+    /// Its architecture; for PyPI the file's name.
+    pub architecture: String,
+    /// What still differs where two packages share all of the above (RPM: the checksum of the second); empty otherwise.
+    pub variant: String,
+}
+
+impl Key {
+    /// Names a package without a variant.
+    pub fn new(name: impl Into<String>, version: impl Into<String>, architecture: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            version: version.into(),
+            architecture: architecture.into(),
+            variant: String::new(),
+        }
+    }
+
+    /// Writes the fields joined by blanks; `%`, blanks and control characters inside them as `%xx`.
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        let fields = [&self.name, &self.version, &self.architecture, &self.variant];
+        let count = if self.variant.is_empty() { 3 } else { 4 };
+        for (index, field) in fields.into_iter().take(count).enumerate() {
+            if index > 0 {
+                out.push(' ');
+            }
+            for c in field.chars() {
+                if c == '%' || c == ' ' || c.is_control() {
+                    let mut utf8 = [0; 4];
+                    for byte in c.encode_utf8(&mut utf8).bytes() {
+                        out.push_str(&format!("%{byte:02x}"));
+                    }
+                } else {
+                    out.push(c);
+                }
+            }
+        }
+        out
+    }
+
+    /// Reads what [`Key::encode`] wrote; none for any other form.
+    pub fn decode(text: &str) -> Option<Self> {
+        let mut fields = text.split(' ').map(|field| {
+            let mut bytes = Vec::with_capacity(field.len());
+            let mut rest = field.bytes();
+            while let Some(byte) = rest.next() {
+                if byte == b'%' {
+                    let pair = [rest.next()?, rest.next()?];
+                    bytes.extend(crate::digest::unhex(std::str::from_utf8(&pair).ok()?)?);
+                } else {
+                    bytes.push(byte);
+                }
+            }
+            String::from_utf8(bytes).ok()
+        });
+        let key = Self {
+            name: fields.next()??,
+            version: fields.next()??,
+            architecture: fields.next()??,
+            variant: fields.next().unwrap_or(Some(String::new()))?,
+        };
+        (fields.next().is_none() && key.encode() == text).then_some(key)
+    }
+}
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.name, self.version, self.architecture)?;
+        if self.variant.is_empty() { Ok(()) } else { write!(f, " {}", self.variant) }
+    }
+}
+
+/// What retention counts within: the versions of one name and architecture, per module stream for RPM.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group {
+    /// The package's name (with its architecture, where the format keeps those apart).
+    pub name: String,
+    /// The module stream `module:stream`, for modular RPMs.
+    pub stream: Option<String>,
+}
+
+/// One package as an index lists it.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// Its identity.
+    pub key: Key,
+    /// What retention counts it under.
+    pub group: Group,
+    /// Its version, to be ordered by the format.
+    pub version: Version,
+    /// One line for people, where the index has one.
+    pub summary: String,
+    /// The files it consists of: [`Role::Payload`](crate::Role::Payload) wants, with what the index promises of them.
+    pub files: Vec<Want>,
+}
+
+/// Something in an index that is no package: a module, an advisory, a group, a translation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// What it is, in the format's own word (`modulemd`, `updateinfo`, `comps`).
+    pub kind: String,
+    /// What tells it from others of its kind.
+    pub key: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_survive_their_encoding() {
+        for key in [
+            Key::new("a", "1:2-3", "amd64"),
+            Key::new("with blank", "100%", "x\ty"),
+            Key { variant: "sha256:00".into(), ..Key::new("a", "1", "ü") },
+        ] {
+            let text = key.encode();
+            assert!(!text.contains('\t'));
+            assert_eq!(Key::decode(&text), Some(key));
+        }
+        for bad in ["", "a", "a b", "a b c ", "a b c d e", "a b %", "a b %zz", "a b %41"] {
+            assert_eq!(Key::decode(bad), None, "{bad:?}");
+        }
+    }
+}
