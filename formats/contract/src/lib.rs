@@ -10,6 +10,7 @@ pub mod error;
 pub mod format;
 pub mod limits;
 pub mod manifest;
+pub mod name;
 pub mod package;
 pub mod path;
 pub mod proof;
@@ -20,6 +21,7 @@ pub use digest::{Algorithm, Checksum, Digest, Expect, Measured, Measurer, Mismat
 pub use error::FormatError;
 pub use format::{Coverage, Format, Kind, Mode, Notice, Walk};
 pub use manifest::{Entry, Header, Line};
+pub use name::{Name, NameError, SiteName, SnapshotName};
 pub use package::{Document, Group, Key, Package, Version};
 pub use path::{PathError, RepoPath};
 pub use proof::{Fingerprint, Policy, Signed, Signer, Verifier, VerifyError};
