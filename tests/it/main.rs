@@ -1,1 +1,9 @@
-//! The one integration-test binary.
+//! The one integration-test binary: the real program, real clients, upstreams of our own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
+
+#[path = "../fixtures/lib.rs"]
+mod fixtures;
+
+mod architecture;
+mod builders;
+mod clients;
