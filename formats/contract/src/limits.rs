@@ -38,3 +38,33 @@ pub const ZSTD_WINDOW_LOG: u32 = 27;
 pub const RATIO: u64 = 2_000;
 /// Decoded bytes below which the ratio is not looked at.
 pub const RATIO_FREE_BYTES: u64 = 64 << 20;
+/// Files that one project page of PyPI lists.
+pub const PROJECT_FILES: usize = 200_000;
+/// Projects that one walk over PyPI asks for.
+pub const PROJECTS: usize = 100_000;
+/// Distinct requirements that one walk over PyPI follows.
+pub const REQUIREMENTS: usize = 1_000_000;
+/// Bytes of candidates that one walk over PyPI holds while it follows dependencies.
+pub const CANDIDATE_BYTES: usize = 512 << 20;
+/// Bytes of one HTML tag.
+pub const HTML_TAG_BYTES: usize = 64 << 10;
+/// Bytes of a wheel's METADATA or an sdist's PKG-INFO.
+pub const METADATA_BYTES: u64 = 8 << 20;
+/// Bytes of a PEP 740 provenance document.
+pub const PROVENANCE_BYTES: u64 = 8 << 20;
+/// Bytes of one requirement (PEP 508).
+pub const REQUIREMENT_BYTES: usize = 16 << 10;
+/// Depth of nested parentheses in a marker.
+pub const MARKER_DEPTH: usize = 32;
+/// Depth of requirements files that name each other.
+pub const REQUIREMENTS_DEPTH: usize = 16;
+/// Lines of all requirements files that one names, itself included.
+pub const REQUIREMENTS_LINES: usize = 200_000;
+/// Members of a wheel or an sdist.
+pub const ARCHIVE_MEMBERS: usize = 500_000;
+/// Bytes of a wheel's central directory.
+pub const ZIP_DIRECTORY_BYTES: u64 = 128 << 20;
+/// Decoded bytes of an sdist that are read in search of its PKG-INFO.
+pub const SDIST_OPEN_BYTES: u64 = 4 << 30;
+/// Python environments of one repository.
+pub const ENVIRONMENTS: usize = 64;

@@ -113,6 +113,10 @@ pub struct Package {
     /// One line for people, where the index has one.
     pub summary: String,
     /// The files it consists of: [`Role::Payload`](crate::Role::Payload) wants, with what the index promises of them.
+    ///
+    /// One whose path the walk was already fed with [`Keep::Tree`](crate::Keep::Tree), or gave as
+    /// [`Step::Derived`](crate::Step::Derived) before or after, is there and not fetched again. One whose absence is
+    /// [`Absent::Allowed`](crate::Absent::Allowed) (a detached signature) is simply left out where upstream lacks it.
     pub files: Vec<Want>,
 }
 

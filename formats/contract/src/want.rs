@@ -16,6 +16,11 @@ use crate::{
 pub enum At {
     /// Under the repository's own URL, at the want's path; whichever mirror answers.
     Relative,
+    /// A directory under the repository's own URL, asked for with a trailing `/`; the want's path only names what comes of
+    /// it (PyPI: `requests` under `https://mirror.example.org/simple` is `…/simple/requests/`).
+    ///
+    /// Of a `file:` upstream it is the `index.json` in that directory, or else its `index.html`.
+    Directory(RepoPath),
     /// At another address. Credentials stay with the origin that they were given for.
     Absolute(Url),
 }
