@@ -68,3 +68,15 @@ pub const ZIP_DIRECTORY_BYTES: u64 = 128 << 20;
 pub const SDIST_OPEN_BYTES: u64 = 4 << 30;
 /// Python environments of one repository.
 pub const ENVIRONMENTS: usize = 64;
+/// Fields of one APT `Release` file.
+pub const RELEASE_FIELDS: usize = 1_000;
+/// Bytes of a package's name, version or architecture in an APT index.
+pub const KEY_FIELD_BYTES: usize = 1_024;
+/// Bytes of a package's one-line summary; what is longer is cut.
+pub const SUMMARY_BYTES: usize = 512;
+/// Members of a `.deb`.
+pub const DEB_MEMBERS: usize = 64;
+/// Bytes of a `.deb`'s control archive after decompression.
+pub const CONTROL_OPEN_BYTES: u64 = 64 << 20;
+/// Entries of a `.deb`'s control archive.
+pub const CONTROL_ENTRIES: usize = 10_000;

@@ -177,6 +177,10 @@ pub enum Step<'a> {
     /// A payload that belongs to no package: an installer image, a file of a `.treeinfo`.
     File(Want),
     /// A file that the walk was fed under `target` is published under `path`, too (`by-hash`).
+    ///
+    /// The file may have been wanted with any [`Keep`]. Where `path` is `target` itself, a file of [`Keep::Evidence`] is
+    /// published after all, once another file has shown that it may be (APT's `Release` beside `InRelease`). The same alias may
+    /// be said twice, of the same bytes.
     Alias {
         /// The further name.
         path: RepoPath,
