@@ -1,1 +1,17 @@
-//! stub
+//! The wire format of a bundle: what moves a site from snapshots it holds to newer ones (docs/bundle-format.md).
+//!
+//! Everything here is a function over bytes, readers and writers that the caller brings: no file is opened, no clock read,
+//! no key held.
+
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+pub mod json;
+pub mod key;
+pub mod name;
+pub mod seal;
+pub mod trust;
+
+pub use key::{KeyError, KeyFingerprint, PublicKey};
+pub use name::{BundleName, BundleNameError, Epoch, MemberName, Part, Sequence, Stream, VolumeNumber};
+pub use seal::{Namespace, SignatureCheck};
+pub use trust::{TrustDocument, TrustRole};

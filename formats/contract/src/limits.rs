@@ -80,3 +80,50 @@ pub const DEB_MEMBERS: usize = 64;
 pub const CONTROL_OPEN_BYTES: u64 = 64 << 20;
 /// Entries of a `.deb`'s control archive.
 pub const CONTROL_ENTRIES: usize = 10_000;
+
+/// Bytes of `<collector>.<site>`, so that a bundle's name fits the 64 characters of Joliet.
+pub const STREAM_BYTES: usize = 49;
+/// The highest epoch of a stream.
+pub const EPOCH: u32 = 9_999;
+/// The highest sequence of an epoch.
+pub const SEQUENCE: u64 = 99_999_999;
+/// Bytes of one trust document.
+pub const TRUST_BYTES: usize = 256 << 10;
+/// Keys, and revocations, of one trust document.
+pub const TRUST_KEYS: usize = 256;
+/// The highest version of a trust document.
+pub const TRUST_VERSION: u32 = 9_999;
+/// Signatures that are looked at over one document.
+pub const SIGNATURES: usize = 64;
+/// Bytes of one SSHSIG signature in its armour.
+pub const SSHSIG_BYTES: usize = 4 << 10;
+/// Bytes of a bundle's `manifest.json`.
+pub const BUNDLE_MANIFEST_BYTES: usize = 16 << 20;
+/// Features that a bundle's manifest may require.
+pub const BUNDLE_FEATURES: usize = 32;
+/// Snapshots that one bundle carries.
+pub const BUNDLE_STATES: usize = 4_096;
+/// Snapshots that one bundle presumes beside its bases.
+pub const BUNDLE_PRESUMED: usize = 16_384;
+/// Names that one carried snapshot has.
+pub const STATE_NAMES: usize = 1_024;
+/// Volumes of one bundle.
+pub const VOLUMES: u32 = 9_999;
+/// Bytes of one volume.
+pub const VOLUME_BYTES: u64 = 1 << 40;
+/// The smallest volume that may be asked for, in bytes.
+pub const VOLUME_BYTES_LEAST: u64 = 4 << 20;
+/// Bytes of one member of a volume: what the eleven octal digits of a ustar header can say.
+pub const MEMBER_BYTES: u64 = (8 << 30) - 1;
+/// Parts that one blob is split into.
+pub const BLOB_PARTS: u32 = 9_999;
+/// Bytes of a bundle's `index.zst`.
+pub const BUNDLE_INDEX_BYTES: u64 = 16 << 30;
+/// Bytes of a bundle's index after decompression.
+pub const BUNDLE_INDEX_OPEN_BYTES: u64 = 256 << 30;
+/// The smallest cell, in bytes.
+pub const CELL_BYTES_LEAST: u32 = 256 << 10;
+/// The largest cell, in bytes.
+pub const CELL_BYTES: u32 = 1 << 20;
+/// Content bytes of one zstd frame in a volume.
+pub const FRAME_BYTES: u64 = 8 << 20;

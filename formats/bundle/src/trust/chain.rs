@@ -1,0 +1,133 @@
+//! How one version of a trust document follows from the former one.
+
+use chantal_contract::{
+    Digest,
+    limits::{SIGNATURES, SSHSIG_BYTES},
+};
+
+use super::{TrustDocument, TrustError, TrustRole};
+use crate::{
+    key::PublicKey,
+    seal::{Namespace, SignatureCheck},
+};
+
+/// One trust document of a chain, unread, with the signatures that came with it.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The document's bytes.
+    pub document: Vec<u8>,
+    /// Armoured SSHSIG signatures in namespace `chantal-trust`.
+    pub signatures: Vec<Vec<u8>>,
+}
+
+/// Why a chain of trust documents is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    /// It ends before the version that was accepted already.
+    #[error("the trust chain ends at version {found}, version {accepted} was accepted already")]
+    Older {
+        /// The chain's last version.
+        found: usize,
+        /// The accepted version.
+        accepted: u32,
+    },
+    /// It holds another document than the accepted one under the same version.
+    #[error("trust document version {version} is {found}, {accepted} was accepted as that version")]
+    Forked {
+        /// The version.
+        version: u32,
+        /// What was accepted.
+        accepted: Digest,
+        /// What the chain holds.
+        found: Digest,
+    },
+    /// Too few keys of the former version signed it.
+    #[error("trust document version {version} is not signed by enough root keys of version {}: {} of {threshold}", version - 1, signed)]
+    NotSigned {
+        /// The version.
+        version: u32,
+        /// How many distinct root keys of the former version signed.
+        signed: usize,
+        /// How many must.
+        threshold: u32,
+    },
+    /// Too few of its own root keys signed it.
+    #[error("trust document version {version} is not signed by enough of its own root keys")]
+    NotOwned {
+        /// The version.
+        version: u32,
+    },
+    /// It was signed and breaks a rule.
+    #[error(transparent)]
+    Document(#[from] TrustError),
+    /// It was signed and does not follow: another collector, a gap in versions, a revocation taken back.
+    #[error("trust document version {version} {why}")]
+    Step {
+        /// The version that it should be.
+        version: u32,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// It has more signatures, or a longer one, than are looked at.
+    #[error("trust document version {version} has too many or too long signatures")]
+    Signatures {
+        /// The version.
+        version: u32,
+    },
+}
+
+/// Follows a chain from version 1 on beyond the accepted document and returns every new version, in order.
+///
+/// `links` are versions 1, 2, … as a bundle holds them. Signatures are checked before the document that they cover is parsed.
+/// An empty result means that the chain ends at the accepted version. Every returned version is to be recorded, even if
+/// the bundle that brought it is refused.
+pub fn extend(
+    accepted: &TrustDocument,
+    links: &[Link],
+    check: &dyn SignatureCheck,
+) -> Result<Vec<TrustDocument>, ChainError> {
+    let accepted_index = accepted.version as usize - 1;
+    let Some(known) = links.get(accepted_index) else {
+        return Err(ChainError::Older { found: links.len(), accepted: accepted.version });
+    };
+    let (found, digest) = (Digest::of(&known.document), accepted.digest()?);
+    if found != digest {
+        return Err(ChainError::Forked { version: accepted.version, accepted: digest, found });
+    }
+    let mut chain: Vec<TrustDocument> = Vec::new();
+    for link in links.iter().skip(accepted_index + 1) {
+        let former = chain.last().unwrap_or(accepted);
+        let next = step(former, link, check)?;
+        chain.push(next);
+    }
+    Ok(chain)
+}
+
+fn step(
+    former: &TrustDocument,
+    link: &Link,
+    check: &dyn SignatureCheck,
+) -> Result<TrustDocument, ChainError> {
+    let version = former.version + 1;
+    if link.signatures.len() > SIGNATURES || link.signatures.iter().any(|s| s.len() > SSHSIG_BYTES) {
+        return Err(ChainError::Signatures { version });
+    }
+    let signers: Vec<PublicKey> =
+        link.signatures.iter().filter_map(|s| check.signer(Namespace::Trust, &link.document, s)).collect();
+    if !former.meets(TrustRole::Root, &signers) {
+        let signed = former.keys_of(TrustRole::Root).filter(|k| signers.contains(k)).count();
+        return Err(ChainError::NotSigned { version, signed, threshold: former.threshold(TrustRole::Root) });
+    }
+    let next = TrustDocument::parse(&link.document)?;
+    let rule = |holds: bool, why| if holds { Ok(()) } else { Err(ChainError::Step { version, why }) };
+    rule(next.version == version, "says that it is another version")?;
+    rule(next.collector == former.collector, "is about another collector")?;
+    rule(former.revoked.iter().all(|r| next.revoked.contains(r)), "takes a revocation back")?;
+    let added = next.revoked.iter().filter(|r| !former.revoked.contains(r));
+    rule(added.clone().all(|r| r.version == version), "dates a revocation back")?;
+    // A root key that this version revokes may have signed it away; it may not carry it.
+    if !next.meets(TrustRole::Root, &signers) {
+        return Err(ChainError::NotOwned { version });
+    }
+    Ok(next)
+}
