@@ -5,13 +5,17 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+pub mod delta;
+pub mod index;
 pub mod json;
 pub mod key;
+pub mod manifest;
 pub mod name;
 pub mod seal;
 pub mod trust;
 
 pub use key::{KeyError, KeyFingerprint, PublicKey};
+pub use manifest::Manifest;
 pub use name::{BundleName, BundleNameError, Epoch, MemberName, Part, Sequence, Stream, VolumeNumber};
 pub use seal::{Namespace, SignatureCheck};
 pub use trust::{TrustDocument, TrustRole};

@@ -1,0 +1,270 @@
+use std::num::NonZeroU32;
+
+use super::*;
+use crate::delta::Edit;
+use chantal_contract::limits::{BLOB_PARTS, MEMBER_BYTES, PAYLOAD_BYTES};
+
+const CELL: NonZeroU32 = NonZeroU32::new(256 << 10).unwrap();
+
+fn repository() -> Name {
+    Name::new("bookworm").unwrap()
+}
+
+fn digests() -> Vec<Digest> {
+    let mut digests: Vec<Digest> = (0..4_u8).map(|n| Digest::of(&[n])).collect();
+    digests.sort_unstable();
+    digests
+}
+
+fn part(blob: Measured, number: u32, of: u32, size: u64) -> Member {
+    let measured = Measured { sha256: Digest::of(&number.to_le_bytes()), size };
+    Member { blob, part: Some(MemberPart { number, of, measured }) }
+}
+
+fn records() -> [&'static [u8]; 2] {
+    let mut records: [&[u8]; 2] = [b"Package: a\nVersion: 1\n", b"\0\xff\n\n"];
+    records.sort_unstable_by_key(|r| Digest::of(r));
+    records
+}
+
+fn volume(number: u64, size: u64) -> VolumeEntry {
+    VolumeEntry {
+        number: VolumeNumber::new(number).unwrap(),
+        measured: Measured { sha256: Digest::of(b"volume"), size },
+    }
+}
+
+/// A small index with every kind of line.
+fn sample() -> (Vec<u8>, u64) {
+    let d = digests();
+    let cell = u64::from(CELL.get());
+    let mut writer = Writer::new(Vec::new(), CELL).unwrap();
+    writer.state(&repository(), d[0], Some(d[1])).unwrap();
+    writer.first("chantal-manifest\t1\t{}").unwrap();
+    writer.edit(Edit::Removed("file\ta")).unwrap();
+    writer.edit(Edit::Added("file\tb")).unwrap();
+    writer.evidence(d[2], None).unwrap();
+    writer.first("chantal-evidence\t1").unwrap();
+    writer.edit(Edit::Added("key\tx")).unwrap();
+    writer.state(&repository(), d[3], None).unwrap();
+    writer.first("chantal-manifest\t1\t{}").unwrap();
+    for record in records() {
+        writer.record(record).unwrap();
+    }
+    let split = Measured { sha256: d[1], size: 30 };
+    writer.volume(volume(1, cell + 1), &[d[0], d[1]]).unwrap();
+    writer.member(&Member { blob: Measured { sha256: d[0], size: 0 }, part: None }).unwrap();
+    writer.member(&part(split, 1, 2, 10)).unwrap();
+    writer.volume(volume(2, cell), &[d[2]]).unwrap();
+    writer.member(&part(split, 2, 2, 20)).unwrap();
+    writer.member(&Member { blob: Measured { sha256: d[2], size: 5 }, part: None }).unwrap();
+    let (bytes, open_size, totals) = writer.finish().unwrap();
+    assert_eq!(totals, Totals { states: 2, records: 2, volumes: 2, blobs: 3 });
+    (bytes, open_size)
+}
+
+fn read_all(bytes: &[u8], open_size: u64) -> Result<Vec<String>, IndexError> {
+    let mut reader = Reader::new(bytes, open_size, CELL)?;
+    let mut items = Vec::new();
+    while let Some(item) = reader.next_item()? {
+        items.push(format!("{item:?}"));
+    }
+    assert!(reader.next_item()?.is_none());
+    Ok(items)
+}
+
+fn squeezed(text: &[u8]) -> (Vec<u8>, u64) {
+    (zstd::encode_all(text, 1).unwrap(), text.len() as u64)
+}
+
+#[test]
+fn is_read_as_it_is_written() {
+    let (bytes, open_size) = sample();
+    let plain = zstd::decode_all(&*bytes).unwrap();
+    assert_eq!(plain.len() as u64, open_size);
+    let items = read_all(&bytes, open_size).unwrap();
+    assert_eq!(items.len(), 21);
+    assert!(items[0].starts_with("State"), "{items:?}");
+    assert!(items[20].starts_with("End"), "{items:?}");
+    assert_eq!(sample(), (bytes, open_size), "equal calls write equal bytes");
+}
+
+#[test]
+fn no_other_text_reads_the_same() {
+    let (bytes, open_size) = sample();
+    let plain = zstd::decode_all(&*bytes).unwrap();
+    let good = read_all(&bytes, open_size).unwrap();
+    for at in 0..plain.len() {
+        for bit in [0, 5, 7] {
+            let mut bad = plain.clone();
+            bad[at] ^= 1 << bit;
+            let (packed, size) = squeezed(&bad);
+            if let Ok(items) = read_all(&packed, size) {
+                assert_ne!(items, good, "byte {at} bit {bit}");
+            }
+        }
+        let (packed, size) = squeezed(&plain[..at]);
+        assert!(read_all(&packed, size).is_err(), "cut at {at}");
+        // As long as promised, but cut.
+        assert!(read_all(&packed, open_size).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn no_flipped_bit_of_the_file_panics() {
+    let (bytes, open_size) = sample();
+    for at in 0..bytes.len() {
+        for bit in [0, 5, 7] {
+            let mut bad = bytes.clone();
+            bad[at] ^= 1 << bit;
+            drop(read_all(&bad, open_size));
+        }
+        assert!(read_all(&bytes[..at], open_size).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn the_promised_size_is_exact() {
+    let (bytes, open_size) = sample();
+    assert!(read_all(&bytes, open_size - 1).is_err());
+    assert!(read_all(&bytes, open_size + 1).is_err());
+    let twice = [&*bytes, &*bytes].concat();
+    assert!(read_all(&twice, open_size).is_err());
+    assert!(read_all(&twice, open_size * 2).is_err());
+    let trailed = [&*bytes, b"x"].concat();
+    assert!(read_all(&trailed, open_size).is_err());
+}
+
+#[test]
+fn a_bomb_is_not_unpacked() {
+    let bomb = zstd::encode_all(std::io::repeat(b'a').take(1 << 28), 3).unwrap();
+    assert!(matches!(read_all(&bomb, 1 << 28), Err(IndexError::Form { line: 1, .. })));
+    let mut text = format!("chantal-index\t1\nrecord\t{}\t{}\n", Digest::of(b""), u64::MAX).into_bytes();
+    text.extend([b'a'; 100]);
+    let (packed, size) = squeezed(&text);
+    assert!(matches!(read_all(&packed, size), Err(IndexError::Record { line: 3, .. })));
+}
+
+#[test]
+fn a_newer_version_is_named() {
+    let (packed, size) = squeezed(b"chantal-index\t2\n");
+    assert!(matches!(read_all(&packed, size), Err(IndexError::Version(v)) if v == "2"));
+}
+
+#[test]
+fn lines_keep_their_places() {
+    let d = digests();
+    let (h0, h1) = (d[0].hex(), d[1].hex());
+    let state = format!("state\tbookworm\t{h0}\t-\n=first\n");
+    let volume = format!("volume\t1\t1\t{h0}\ncell\t{h0}\n");
+    let read = |text: String| {
+        let (packed, size) = squeezed(format!("chantal-index\t1\n{text}").as_bytes());
+        read_all(&packed, size)
+    };
+    read(format!("{state}+a\n-b\n{volume}blob\t{h0}\t1\nend\t1\t0\t1\t1\n")).unwrap();
+    for (name, bad) in [
+        ("no end", state.clone()),
+        ("totals", format!("{state}end\t1\t0\t0\t1\n")),
+        ("after the end", format!("{state}end\t1\t0\t0\t0\nend\t1\t0\t0\t0\n")),
+        ("a delta without first line", format!("state\tbookworm\t{h0}\t-\n+a\nend\t1\t0\t0\t0\n")),
+        ("two first lines", format!("{state}=first\nend\t1\t0\t0\t0\n")),
+        ("a step outside", "+a\nend\t0\t0\t0\t0\n".to_owned()),
+        ("steps out of order", format!("{state}+b\n-a\nend\t1\t0\t0\t0\n")),
+        ("a step twice", format!("{state}+b\n-b\nend\t1\t0\t0\t0\n")),
+        ("evidence alone", format!("evidence\t{h0}\t-\n=first\nend\t0\t0\t0\t0\n")),
+        ("evidence twice", format!("{state}evidence\t{h0}\t-\n=f\nevidence\t{h0}\t-\n=f\nend\t1\t0\t0\t0\n")),
+        ("a state after volumes", format!("{volume}{state}end\t1\t0\t1\t0\n")),
+        ("a volume twice", format!("{volume}{volume}end\t0\t0\t2\t0\n")),
+        ("an empty volume", format!("volume\t1\t0\t{h0}\nend\t0\t0\t1\t0\n")),
+        ("a cell too many", format!("{volume}cell\t{h0}\nend\t0\t0\t1\t0\n")),
+        ("a cell too few", format!("volume\t1\t1\t{h0}\nend\t0\t0\t1\t0\n")),
+        ("a blob outside", format!("blob\t{h0}\t1\nend\t0\t0\t0\t1\n")),
+        ("blobs out of order", format!("{volume}blob\t{h1}\t1\nblob\t{h0}\t1\nend\t0\t0\t1\t2\n")),
+        ("a blob twice", format!("{volume}blob\t{h0}\t1\nblob\t{h0}\t1\nend\t0\t0\t1\t2\n")),
+        ("a leading zero", format!("{volume}blob\t{h0}\t01\nend\t0\t0\t1\t1\n")),
+        ("a sign", format!("{volume}blob\t{h0}\t+1\nend\t0\t0\t1\t1\n")),
+        ("CR", format!("{state}+a\r\nend\t1\t0\t0\t0\n")),
+        ("a field too many", format!("{volume}blob\t{h0}\t1\t\nend\t0\t0\t1\t1\n")),
+        ("a bad name", format!("state\tBook\t{h0}\t-\n=first\nend\t1\t0\t0\t0\n")),
+    ] {
+        assert!(matches!(read(bad), Err(IndexError::Form { .. })), "{name}");
+    }
+}
+
+#[test]
+fn parts_make_up_their_blob() {
+    let cell = u64::from(CELL.get());
+    let write = |members: &[Member]| {
+        let mut writer = Writer::new(Vec::new(), CELL)?;
+        writer.volume(volume(1, cell), &[Digest::of(b"c")])?;
+        members.iter().try_for_each(|m| writer.member(m))?;
+        writer.finish().map(drop)
+    };
+    let blob = Measured { sha256: digests()[1], size: 30 };
+    let whole = Member { blob: Measured { sha256: digests()[2], size: 1 }, part: None };
+    write(&[part(blob, 1, 2, 10), part(blob, 2, 2, 20), whole]).unwrap();
+    for (name, members) in [
+        ("missing last", vec![part(blob, 1, 2, 10)]),
+        ("interrupted", vec![part(blob, 1, 2, 10), whole]),
+        ("missing first", vec![part(blob, 2, 2, 30)]),
+        ("one part only", vec![part(blob, 1, 1, 30)]),
+        ("too short", vec![part(blob, 1, 2, 10), part(blob, 2, 2, 19)]),
+        ("too long", vec![part(blob, 1, 2, 10), part(blob, 2, 2, 21)]),
+        ("full before its end", vec![part(blob, 1, 2, 30)]),
+        ("other count", vec![part(blob, 1, 2, 10), part(blob, 2, 3, 20)]),
+        ("empty part", vec![part(blob, 1, 2, 0), part(blob, 2, 2, 30)]),
+        ("too many", vec![part(blob, 1, BLOB_PARTS + 1, 10)]),
+    ] {
+        assert!(write(&members).is_err(), "{name}");
+    }
+    let big = |size| Member { blob: Measured { sha256: digests()[1], size }, part: None };
+    write(&[big(MEMBER_BYTES - 1)]).unwrap();
+    write(&[big(MEMBER_BYTES)]).unwrap();
+    assert!(write(&[big(MEMBER_BYTES + 1)]).is_err());
+    let huge = |size: u64| {
+        let blob = Measured { sha256: digests()[1], size };
+        let parts: Vec<u64> = (0..8).map(|_| MEMBER_BYTES).chain([size - 8 * MEMBER_BYTES]).collect();
+        let of = u32::try_from(parts.len()).unwrap();
+        write(&(1..).zip(parts).map(|(n, size)| part(blob, n, of, size)).collect::<Vec<_>>())
+    };
+    huge(PAYLOAD_BYTES).unwrap();
+    assert!(huge(PAYLOAD_BYTES + 1).is_err());
+}
+
+#[test]
+fn lines_and_records_keep_their_limits() {
+    let line = |length: usize| {
+        let mut writer = Writer::new(Vec::new(), CELL)?;
+        writer.state(&repository(), digests()[0], None)?;
+        writer.first("first")?;
+        writer.edit(Edit::Added(&"x".repeat(length)))?;
+        writer.finish()
+    };
+    for length in [MANIFEST_LINE_BYTES - 1, MANIFEST_LINE_BYTES] {
+        let (bytes, size, _) = line(length).unwrap();
+        read_all(&bytes, size).unwrap();
+    }
+    assert!(line(MANIFEST_LINE_BYTES + 1).is_err());
+    let head = format!("chantal-index\t1\nstate\tbookworm\t{}\t-\n=first\n", digests()[0]);
+    let (packed, size) = squeezed(format!("{head}+{}\nend\t1\t0\t0\t0\n", "x".repeat(LINE_BYTES)).as_bytes());
+    assert!(read_all(&packed, size).is_err());
+    let record = |length: usize| {
+        let mut writer = Writer::new(Vec::new(), CELL)?;
+        writer.record(&vec![b'r'; length])?;
+        writer.finish()
+    };
+    for length in [0, RECORD_BYTES - 1, RECORD_BYTES] {
+        let (bytes, size, _) = record(length).unwrap();
+        read_all(&bytes, size).unwrap();
+    }
+    assert!(matches!(record(RECORD_BYTES + 1), Err(IndexError::Record { .. })));
+    let bytes = vec![b'r'; RECORD_BYTES + 1];
+    let mut text =
+        format!("chantal-index\t1\nrecord\t{}\t{}\n", Digest::of(&bytes), bytes.len()).into_bytes();
+    text.extend(bytes);
+    text.extend(b"\nend\t0\t1\t0\t0\n");
+    let (packed, size) = squeezed(&text);
+    assert!(matches!(read_all(&packed, size), Err(IndexError::Record { .. })));
+}
+
+use std::io::Read as _;

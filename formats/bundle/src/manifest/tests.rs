@@ -1,0 +1,187 @@
+use super::*;
+use chantal_contract::limits::{BUNDLE_STATES, CELL_BYTES_LEAST, STATE_NAMES, VOLUME_BYTES, VOLUMES};
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn base(repository: &str, text: &str) -> Base {
+    Base { repository: name(repository), manifest: Digest::of(text.as_bytes()), evidence: None, bundle: None }
+}
+
+fn state(repository: &str, text: &str, from: Option<&str>) -> CarriedState {
+    CarriedState {
+        repository: name(repository),
+        manifest: Digest::of(text.as_bytes()),
+        base: from.map(|t| Digest::of(t.as_bytes())),
+        evidence: Some(Digest::of(b"evidence")),
+        names: Vec::new(),
+        format: Kind::Apt,
+        mode: Mode::Mirror,
+        date: Some("2026-11-20T13:30:00Z".parse().unwrap()),
+        valid_until: None,
+        files: 3,
+        bytes: 1000,
+    }
+}
+
+/// A manifest that keeps every rule.
+pub(crate) fn sample() -> Manifest {
+    let mut named = state("bookworm", "b1", Some("b0"));
+    named.names = vec![SnapshotName::new("2026-10").unwrap(), SnapshotName::new("2026-11").unwrap()];
+    let mut carried = base("bookworm", "b0");
+    carried.bundle = Some("hq.plant-7-e01-000041".parse().unwrap());
+    Manifest {
+        version: VERSION,
+        requires: Vec::new(),
+        collector: SiteName::new("hq").unwrap(),
+        site: SiteName::new("plant-7").unwrap(),
+        epoch: Epoch::FIRST,
+        sequence: Sequence::new(42).unwrap(),
+        created: "2026-11-20T13:30:00Z".parse().unwrap(),
+        delivery: Delivery::Assumed,
+        trust: vec![TrustLink { version: 1, sha256: Digest::of(b"t") }],
+        bases: vec![carried],
+        presumed: vec![base("rhel9", "r0")],
+        states: vec![named, state("bookworm", "b2", Some("b1")), state("wheels", "w1", None)],
+        index: IndexFile { size: 10, sha256: Digest::of(b"i"), open_size: 20 },
+        cell: CELL,
+        volumes: vec![VolumeFile { size: NonZeroU64::MIN, sha256: Digest::of(b"v") }],
+        counts: Counts { records: 0, blobs: 1, bytes: 1 },
+    }
+}
+
+#[test]
+fn is_read_as_it_is_written() {
+    let bytes = sample().encode().unwrap();
+    let manifest = Manifest::parse(&bytes).unwrap();
+    assert_eq!(manifest, sample());
+    assert_eq!(manifest.name().unwrap().to_string(), "hq.plant-7-e01-000042");
+    assert!(
+        bytes.starts_with(b"{\n  \"chantal-bundle\": 1,\n  \"requires\": [],\n  \"collector\": \"hq\",\n")
+    );
+    let newest: Vec<bool> = manifest.states.iter().map(|s| manifest.is_newest(s)).collect();
+    assert_eq!(newest, [false, true, true]);
+    assert_eq!(manifest.total_bytes(), 11);
+}
+
+#[test]
+fn a_feature_that_is_not_known_is_named_before_anything_else() {
+    let text = String::from_utf8(sample().encode().unwrap()).unwrap();
+    let future = text.replace("\"requires\": [],", "\"requires\": [\n    \"teleport\"\n  ],\n  \"beam\": 9,");
+    let refused = Manifest::parse(future.as_bytes()).unwrap_err();
+    assert!(matches!(&refused, ManifestError::Requires(f) if f == "teleport"), "{refused}");
+    let newer = text.replace("\"chantal-bundle\": 1", "\"chantal-bundle\": 2");
+    assert!(matches!(Manifest::parse(newer.as_bytes()), Err(ManifestError::Version(2))));
+}
+
+#[test]
+fn another_form_is_refused() {
+    let text = String::from_utf8(sample().encode().unwrap()).unwrap();
+    for (from, to) in [
+        ("\"cell\": 1048576", "\"cell\": 1048576,\n  \"more\": 1"),
+        ("\"cell\": 1048576", "\"cell\": 1048576.0"),
+        ("\"cell\": 1048576", "\"cell\":1048576"),
+        ("13:30:00Z\",\n  \"delivery", "13:30:00.000Z\",\n  \"delivery"),
+        ("13:30:00Z\",\n  \"delivery", "13:30:00+00:00\",\n  \"delivery"),
+        ("13:30:00Z\",\n  \"delivery", "14:30:00+01:00\",\n  \"delivery"),
+        ("\"assumed\"", "\"guessed\""),
+        ("\"epoch\": 1", "\"epoch\": 0"),
+        ("\"sequence\": 42", "\"sequence\": 100000000"),
+        ("\"valid_until\": null,\n", ""),
+        ("\"hq\"", "\"HQ\""),
+    ] {
+        let bad = text.replacen(from, to, 1);
+        assert_ne!(bad, text, "{from}");
+        assert!(Manifest::parse(bad.as_bytes()).is_err(), "{from} -> {to}");
+    }
+    assert!(Manifest::parse(text.trim_end().as_bytes()).is_err());
+    assert!(Manifest::parse(format!("{text} ").as_bytes()).is_err());
+}
+
+#[test]
+fn every_rule_is_kept() {
+    type Break = fn(&mut Manifest);
+    let breaks: [(&str, Break); 20] = [
+        ("an unknown feature", |m| m.requires.push("parity".into())),
+        ("no trust chain", |m| m.trust.clear()),
+        ("a gap in the trust chain", |m| m.trust[0].version = 2),
+        ("bases out of order", |m| m.bases.insert(0, base("z", "z"))),
+        ("an unused base", |m| m.bases.push(base("wheels", "w0"))),
+        ("a base twice", |m| m.bases.push(m.bases[0].clone())),
+        ("a base presumed as well", |m| m.presumed.insert(0, base("bookworm", "b0"))),
+        ("presumed out of order", |m| m.presumed.push(base("a", "a"))),
+        ("full with bases", |m| m.delivery = Delivery::Full),
+        ("no states", |m| m.states.clear()),
+        ("states out of order", |m| m.states.swap(0, 2)),
+        ("a state before its base", |m| m.states.swap(0, 1)),
+        ("a state from another repository's base", |m| m.states[2].base = Some(Digest::of(b"b0"))),
+        ("a state twice", |m| m.states.insert(1, m.states[0].clone())),
+        ("names out of order", |m| m.states[0].names.reverse()),
+        ("a name for two states", |m| m.states[1].names = m.states[0].names.clone()),
+        ("a cell that is no power of two", |m| m.cell = 300_000),
+        ("a cell that is too small", |m| m.cell = CELL_BYTES_LEAST / 2),
+        ("blobs without volumes", |m| m.volumes.clear()),
+        ("too long names", |m| m.collector = SiteName::new(&"c".repeat(64)).unwrap()),
+    ];
+    for (what, break_it) in breaks {
+        let mut manifest = sample();
+        break_it(&mut manifest);
+        assert!(manifest.encode().is_err(), "{what}");
+        let bytes = json::encode(&manifest).unwrap();
+        assert!(Manifest::parse(&bytes).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn counts_keep_their_limits() {
+    let states = |count: usize| {
+        let mut manifest = sample();
+        manifest.states.truncate(1);
+        manifest.presumed.clear();
+        for n in 1..count {
+            manifest.states.push(state("wheels", &n.to_string(), None));
+        }
+        manifest.encode()
+    };
+    states(BUNDLE_STATES - 1).unwrap();
+    states(BUNDLE_STATES).unwrap();
+    assert!(matches!(states(BUNDLE_STATES + 1), Err(ManifestError::Limit { what: "states", .. })));
+    let names = |count: usize| {
+        let mut manifest = sample();
+        manifest.states[0].names =
+            (0..count).map(|n| SnapshotName::new(&format!("n{n:06}")).unwrap()).collect();
+        manifest.encode()
+    };
+    names(STATE_NAMES).unwrap();
+    assert!(names(STATE_NAMES + 1).is_err());
+    let volumes = |count: u32| {
+        let mut manifest = sample();
+        manifest.volumes = vec![manifest.volumes[0]; count as usize];
+        manifest.encode()
+    };
+    volumes(VOLUMES).unwrap();
+    assert!(volumes(VOLUMES + 1).is_err());
+    let sized = |size: u64| {
+        let mut manifest = sample();
+        manifest.volumes[0].size = NonZeroU64::new(size).unwrap();
+        manifest.encode()
+    };
+    sized(VOLUME_BYTES).unwrap();
+    assert!(sized(VOLUME_BYTES + 1).is_err());
+}
+
+#[test]
+fn no_flipped_bit_of_a_manifest_panics_or_reads_the_same() {
+    let bytes = sample().encode().unwrap();
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut bad = bytes.clone();
+            bad[at] ^= 1 << bit;
+            if let Ok(manifest) = Manifest::parse(&bad) {
+                assert_ne!(manifest, sample(), "byte {at} bit {bit}");
+            }
+        }
+        assert!(Manifest::parse(&bytes[..at]).is_err());
+    }
+}
