@@ -1,1 +1,3 @@
-//! Room `trust`.
+//! Room `trust`: keys and policy. Ed25519 for bundles, OpenPGP for upstreams.
+
+pub mod openpgp;

@@ -127,3 +127,7 @@ pub const CELL_BYTES_LEAST: u32 = 256 << 10;
 pub const CELL_BYTES: u32 = 1 << 20;
 /// Content bytes of one zstd frame in a volume.
 pub const FRAME_BYTES: u64 = 8 << 20;
+/// Bytes of a file of OpenPGP public keys.
+pub const KEYRING_BYTES: u64 = 16 << 20;
+/// OpenPGP signature packets that are looked at over one text.
+pub const OPENPGP_SIGNATURES: usize = 32;
