@@ -17,7 +17,7 @@
 //! - **A key file stripped to its newest self-signature** still judges older signatures: where none is as old as the signature,
 //!   the oldest there is speaks.
 
-mod armour;
+pub(in crate::trust) mod armour;
 mod certificate;
 mod cleartext;
 mod keyring;

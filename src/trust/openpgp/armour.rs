@@ -1,7 +1,7 @@
 //! ASCII armour (RFC 9580 §6): strict, linear, and blind to what it wraps.
 
 /// A fault in an armoured block, in a few words.
-pub(super) type Fault = &'static str;
+pub(in crate::trust) type Fault = &'static str;
 
 /// An armoured block that was found in a text.
 pub(super) struct Block {
@@ -88,7 +88,7 @@ pub(super) fn read(text: &[u8], start: usize, kind: &str) -> Result<Block, Fault
 }
 
 /// Decodes base64 with padding (RFC 4648 §4).
-pub(super) fn decode(digits: &[u8]) -> Result<Vec<u8>, Fault> {
+pub(in crate::trust) fn decode(digits: &[u8]) -> Result<Vec<u8>, Fault> {
     const FAULT: Fault = "the armour holds something else than base64";
     let (quads, []) = digits.as_chunks::<4>() else { return Err(FAULT) };
     let mut bytes = Vec::with_capacity(quads.len() * 3);
@@ -116,7 +116,7 @@ pub(super) fn decode(digits: &[u8]) -> Result<Vec<u8>, Fault> {
 }
 
 /// Writes `bytes` as an armoured block in lines of 64, with the checksum that older readers want.
-pub(super) fn write(bytes: &[u8], kind: &str) -> String {
+pub(in crate::trust) fn write(bytes: &[u8], kind: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let encode = |bytes: &[u8]| {
         let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
