@@ -5,14 +5,19 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+pub mod cells;
 pub mod delta;
+pub mod frame;
 pub mod index;
 pub mod json;
 pub mod key;
 pub mod manifest;
 pub mod name;
 pub mod seal;
+pub mod sums;
 pub mod trust;
+pub mod ustar;
+pub mod volume;
 
 pub use key::{KeyError, KeyFingerprint, PublicKey};
 pub use manifest::Manifest;

@@ -1,0 +1,167 @@
+//! The zstd frames of a volume: one for at most 8 MiB, stored where squeezing gains nothing (RFC 8878, specification §8).
+
+use std::io::{self, BufRead, Read};
+
+use chantal_contract::limits::FRAME_BYTES;
+use zstd::zstd_safe::CParameter;
+
+use crate::cells::CheckedCells;
+
+/// The level of frames that are squeezed.
+const LEVEL: i32 = 3;
+/// The level that samples are squeezed with to see whether it is worth while.
+const PROBE_LEVEL: i32 = 1;
+/// Bytes of one sample, and how many are taken of a frame.
+const PROBE_BYTES: usize = 16 << 10;
+const PROBES: usize = 6;
+/// Bytes of a block that is stored: RFC 8878 §3.1.1.2.4.
+const BLOCK_BYTES: u32 = 128 << 10;
+/// Magic number, a descriptor without checksum, size and dictionary, a window of 128 KiB: RFC 8878 §3.1.1.1.
+const STORED_HEADER: [u8; 6] = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38];
+/// The logarithm of the window that a reader allows: no frame holds more than 8 MiB.
+const WINDOW_LOG: u32 = 23;
+
+/// Returns the most bytes that frames over `content` bytes may take, cut every 8 MiB.
+pub const fn frames_bound(content: u64) -> u64 {
+    content
+        + content.div_ceil(FRAME_BYTES) * STORED_HEADER.len() as u64
+        + content.div_ceil(BLOCK_BYTES as u64) * 3
+}
+
+/// Makes frames; equal content gives equal bytes.
+pub struct FrameEncoder {
+    squeezer: zstd::bulk::Compressor<'static>,
+    prober: zstd::bulk::Compressor<'static>,
+}
+
+impl FrameEncoder {
+    /// Sets up an encoder, single-threaded so that its bytes do not depend on timing.
+    pub fn new() -> io::Result<Self> {
+        let mut squeezer = zstd::bulk::Compressor::new(LEVEL)?;
+        squeezer.set_parameter(CParameter::ContentSizeFlag(false))?;
+        squeezer.set_parameter(CParameter::ChecksumFlag(false))?;
+        Ok(Self { squeezer, prober: zstd::bulk::Compressor::new(PROBE_LEVEL)? })
+    }
+
+    /// Appends one frame that holds `content`, at least one byte and at most 8 MiB; never more than [`frames_bound`] bytes.
+    pub fn encode(&mut self, content: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        debug_assert!(!content.is_empty() && content.len() as u64 <= FRAME_BYTES);
+        if self.is_worth_while(content)? {
+            let squeezed = self.squeezer.compress(content)?;
+            if (squeezed.len() as u64) < frames_bound(content.len() as u64) {
+                out.extend_from_slice(&squeezed);
+                return Ok(());
+            }
+        }
+        store(content, out);
+        Ok(())
+    }
+
+    /// Squeezes samples: what is compressed already loses nothing and would cost a second per gigabyte.
+    fn is_worth_while(&mut self, content: &[u8]) -> io::Result<bool> {
+        if content.len() <= PROBE_BYTES * PROBES {
+            return Ok(true);
+        }
+        let stride = content.len() / PROBES;
+        let (mut before, mut after) = (0, 0);
+        for piece in content.chunks(stride).take(PROBES) {
+            let sample = piece.get(..PROBE_BYTES.min(piece.len())).unwrap_or(piece);
+            before += sample.len();
+            after += self.prober.compress(sample)?.len();
+        }
+        Ok(after < before / 10 * 9)
+    }
+}
+
+fn store(content: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&STORED_HEADER);
+    let blocks = content.chunks(BLOCK_BYTES as usize);
+    let last = blocks.len().saturating_sub(1);
+    for (n, block) in blocks.enumerate() {
+        // Bit 0: the last block; bits 1 and 2: stored; then the size, in three bytes: RFC 8878 §3.1.1.2.
+        let header = u32::from(n == last) | u32::try_from(block.len()).unwrap_or(0) << 3;
+        let [low, middle, high, _] = header.to_le_bytes();
+        out.extend_from_slice(&[low, middle, high]);
+        out.extend_from_slice(block);
+    }
+}
+
+/// The content of a volume's frames, read from checked cells only.
+pub struct Frames<R: Read> {
+    decoder: zstd::stream::read::Decoder<'static, CheckedCells<R>>,
+}
+
+impl<R: Read> Frames<R> {
+    /// Begins at the first byte of a volume.
+    pub fn new(cells: CheckedCells<R>) -> io::Result<Self> {
+        let mut decoder = zstd::stream::read::Decoder::with_buffer(cells)?;
+        decoder.window_log_max(WINDOW_LOG)?;
+        Ok(Self { decoder })
+    }
+
+    /// Checks the cells that no frame reached; to be called once the content has ended.
+    pub fn finish(self) -> io::Result<()> {
+        let mut cells = self.decoder.finish();
+        if cells.fill_buf()?.is_empty() {
+            Ok(())
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "something follows the last frame"))
+        }
+    }
+}
+impl<R: Read> Read for Frames<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.decoder.read(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that nothing compresses.
+    pub(crate) fn noise(length: usize) -> Vec<u8> {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut bytes = Vec::with_capacity(length + 8);
+        while bytes.len() < length {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            bytes.extend(state.to_le_bytes());
+        }
+        bytes.truncate(length);
+        bytes
+    }
+
+    fn encoded(content: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        FrameEncoder::new().unwrap().encode(content, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn noise_is_stored_and_text_is_squeezed() {
+        for length in [1, 512, 128 << 10, (128 << 10) + 1, 1 << 20, 8 << 20] {
+            let noise = noise(length);
+            let stored = encoded(&noise);
+            assert_eq!(stored.len() as u64, frames_bound(length as u64), "{length}");
+            assert_eq!(stored[..6], STORED_HEADER);
+            assert_eq!(zstd::decode_all(&*stored).unwrap(), noise);
+            let text = b"Package: chantal\n".repeat(length / 17 + 1);
+            let text = &text[..length];
+            let squeezed = encoded(text);
+            assert!(squeezed.len() as u64 <= frames_bound(length as u64));
+            assert!(length < 512 || squeezed.len() < length / 10, "{length}: {}", squeezed.len());
+            assert_eq!(zstd::decode_all(&*squeezed).unwrap(), text);
+            assert_eq!(encoded(text), squeezed);
+        }
+    }
+
+    #[test]
+    fn the_bound_counts_frames_and_blocks() {
+        assert_eq!(frames_bound(0), 0);
+        assert_eq!(frames_bound(1), 1 + 6 + 3);
+        assert_eq!(frames_bound(128 << 10), (128 << 10) + 6 + 3);
+        assert_eq!(frames_bound((8 << 20) + 1), (8 << 20) + 1 + 2 * 6 + 65 * 3);
+    }
+}
