@@ -1,1 +1,5 @@
-//! Room `upstream`.
+//! Room `upstream`: fetches from servers, directories and mirror lists, and drives a format's walk over what it finds.
+//!
+//! It stands on `store` and `trust` and is the only room that opens a socket.
+
+pub mod fetch;
