@@ -1,1 +1,134 @@
-//! Room `store`.
+//! Room `store`: pool (blobs), packs (records), manifests, journal, catalog, locks. See DESIGN §5.
+//!
+//! Any command may be killed at any system call and run again, with no repair step: what is named is whole, what is
+//! journalled is decided, and everything else is swept away.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+mod batch;
+mod catalog;
+mod error;
+mod event;
+mod file;
+mod journal;
+mod lock;
+mod name;
+mod pool;
+mod stage;
+
+pub use batch::{Batch, BlobWriter};
+pub use catalog::{
+    Catalog, Exported, Fetched, Imported, Origin, PendingRow, PublishedRow, Recorded, RepositoryRow,
+    Settlement,
+};
+pub use error::{Object, StoreError};
+pub use event::{Carried, Delivery, Event, FORMAT, StateRef};
+pub use journal::{Entry, Journal, JournalReport};
+pub use lock::{Holder, Lock, LockGuard};
+pub use name::{Address, Name, NameError, SiteName, SnapshotName};
+pub use pool::{Pool, Verdict};
+
+/// Everything that a site keeps, below one directory on a local disk.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    site: SiteName,
+    pool: Pool,
+    journal: Journal,
+    catalog: Arc<Catalog>,
+}
+
+/// The directories of a store, each after the one it lies in.
+const DIRECTORIES: [&str; 6] = ["locks", "tmp", "pool", "pool/sha256", "packs", "manifests"];
+
+impl Store {
+    /// Makes a store in a directory that is made if it is missing; refuses one that holds a store already.
+    pub fn create(root: &Path, site: &SiteName, at: Timestamp) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(root).map_err(|e| StoreError::io(root, e))?;
+        for name in DIRECTORIES {
+            file::make_dir(&root.join(name))?;
+        }
+        let journal = journal::path(root);
+        {
+            let _turn = lock::wait(&journal::lock_path(root))?;
+            if file::exists(&journal)? {
+                return Err(StoreError::Exists { what: format!("store `{}`", root.display()) });
+            }
+            let first = journal::first(site, at)?;
+            let stage = stage::Stage::new(&root.join("tmp"))?;
+            for dir in ["pool", "", ".."] {
+                file::sync_dir(&root.join(dir))?;
+            }
+            file::replace(&stage.path(), &journal, first.as_bytes())?;
+        }
+        Self::open(root)
+    }
+
+    /// Opens a store, sweeps what dead processes left, and brings the catalog up to the journal.
+    ///
+    /// A catalog that is missing, damaged, behind, or of another journal is replayed; [`Catalog::settlement`] tells.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        if !file::exists(&journal::path(root))? && !file::exists(&root.join("catalog.sqlite"))? {
+            return Err(StoreError::NoStore { path: root.into() });
+        }
+        for name in DIRECTORIES {
+            file::make_dir(&root.join(name))?;
+        }
+        stage::sweep(&root.join("tmp"))?;
+        let catalog = Arc::new(Catalog::open(root)?);
+        let journal = Journal::new(root, Arc::clone(&catalog));
+        let Some((site, format)) = catalog.site()? else {
+            return Err(StoreError::damaged(journal.path(), "line 1", "it names no site"));
+        };
+        if format > FORMAT {
+            let path = journal.path().to_path_buf();
+            return Err(StoreError::Newer {
+                path,
+                found: format!("format {format}"),
+                known: format!("format {FORMAT}"),
+            });
+        }
+        Ok(Self { root: root.into(), site, pool: Pool::new(root), journal, catalog })
+    }
+
+    /// Returns the directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the site that the store belongs to.
+    pub fn site(&self) -> &SiteName {
+        &self.site
+    }
+
+    /// Returns the blobs.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Returns the journal.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Returns the catalog.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Takes a lock, or says at once who holds it.
+    pub fn lock(&self, lock: Lock<'_>) -> Result<LockGuard, StoreError> {
+        lock::take(&self.root.join("locks"), lock)
+    }
+
+    /// Returns how many bytes may still be written to the store's file system.
+    pub fn free_space(&self) -> Result<u64, StoreError> {
+        let found = rustix::fs::statvfs(&self.root).map_err(|e| StoreError::io(&self.root, e.into()))?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+}

@@ -1,0 +1,199 @@
+use std::{fs, path::Path};
+
+use chantal_contract::Digest;
+use jiff::Timestamp;
+
+use super::*;
+use crate::store::{Address, Name, SnapshotName, StateRef, Store};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn site() -> SiteName {
+    SiteName::new("hq").unwrap()
+}
+
+fn new() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path(), &site(), at(0)).unwrap();
+    (dir, store)
+}
+
+fn state(text: &str) -> StateRef {
+    StateRef { manifest: Digest::of(text.as_bytes()), evidence: None, date: Some(at(7)), valid_until: None }
+}
+
+fn synced(text: &str) -> Event {
+    Event::State { repository: Name::new("bookworm").unwrap(), state: state(text), complete: true }
+}
+
+fn newest(store: &Store) -> Option<Digest> {
+    store.catalog().newest(&Name::new("bookworm").unwrap()).unwrap().map(|r| r.state.manifest)
+}
+
+fn journal(dir: &Path) -> std::path::PathBuf {
+    dir.join("journal.jsonl")
+}
+
+#[test]
+fn an_append_is_found_by_all_that_look() {
+    let (dir, store) = new();
+    let other = Store::open(dir.path()).unwrap();
+    assert_eq!(store.journal().append(synced("1"), at(1)).unwrap(), 2);
+    assert_eq!(newest(&other), Some(state("1").manifest));
+    assert_eq!(other.journal().append(synced("2"), at(2)).unwrap(), 3);
+    assert_eq!(newest(&store), Some(state("2").manifest));
+    let name = SnapshotName::new("v1").unwrap();
+    let repository = Name::new("bookworm").unwrap();
+    let event = Event::Named { repository, name, state: state("1") };
+    store.journal().append(event.clone(), at(3)).unwrap();
+    let found = other.catalog().resolve(&Address::parse("bookworm@v1").unwrap()).unwrap();
+    assert_eq!((found.number, found.state), (4, state("1")));
+    let entries: Vec<Entry> = store.journal().read().map(|e| e.unwrap()).collect();
+    assert_eq!(entries.len(), 4);
+    assert_eq!(entries[3], Entry { number: 4, at: at(3), event });
+    assert_eq!(store.journal().verify().unwrap().entries, 4);
+}
+
+#[test]
+fn what_is_not_there_is_named_beside_what_is() {
+    let (_dir, store) = new();
+    store.journal().append(synced("1"), at(1)).unwrap();
+    let error = store.catalog().resolve(&Address::parse("bookwrm").unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "there is no repository `bookwrm`");
+    assert_eq!(error.hint().unwrap(), "there is `bookworm`");
+    let error = store.catalog().resolve(&Address::parse("bookworm@x").unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "there is no snapshot `bookworm@x`");
+}
+
+#[test]
+fn a_store_is_made_once() {
+    let (dir, _store) = new();
+    assert!(matches!(Store::create(dir.path(), &site(), at(0)), Err(StoreError::Exists { .. })));
+    let empty = tempfile::tempdir().unwrap();
+    assert!(matches!(Store::open(empty.path()), Err(StoreError::NoStore { .. })));
+}
+
+#[test]
+fn a_torn_tail_never_was_a_commit() {
+    let (dir, store) = new();
+    store.journal().append(synced("1"), at(1)).unwrap();
+    let whole = fs::read(journal(dir.path())).unwrap();
+    store.journal().append(synced("2"), at(2)).unwrap();
+    let longer = fs::read(journal(dir.path())).unwrap();
+    drop(store);
+    for cut in whole.len() + 1..longer.len() {
+        for catalog in ["behind", "missing"] {
+            fs::write(journal(dir.path()), &longer[..cut]).unwrap();
+            fs::remove_file(dir.path().join("catalog.sqlite")).unwrap();
+            if catalog == "behind" {
+                fs::write(journal(dir.path()), &whole).unwrap();
+                drop(Store::open(dir.path()).unwrap());
+                fs::write(journal(dir.path()), &longer[..cut]).unwrap();
+            }
+            let store = Store::open(dir.path()).unwrap();
+            assert_eq!(newest(&store), Some(state("1").manifest), "{cut} {catalog}");
+            assert_eq!(store.catalog().settlement().torn, (cut - whole.len()) as u64);
+            assert_eq!(fs::read(journal(dir.path())).unwrap(), whole);
+        }
+    }
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.journal().append(synced("2"), at(2)).unwrap(), 3);
+    assert_eq!(fs::read(journal(dir.path())).unwrap(), longer);
+}
+
+#[test]
+fn any_flipped_bit_is_found() {
+    let (dir, store) = new();
+    store.journal().append(synced("1"), at(1)).unwrap();
+    store.journal().append(synced("2"), at(2)).unwrap();
+    let good = fs::read(journal(dir.path())).unwrap();
+    for byte in 0..good.len() {
+        let mut bad = good.clone();
+        bad[byte] ^= 1 << (byte % 8);
+        fs::write(journal(dir.path()), &bad).unwrap();
+        let found = store.journal().verify();
+        // an end without its LF, or with a zero in it, is what a crash leaves: the catalog gives the line back
+        let torn = byte + 1 == good.len() || bad[byte] == 0;
+        match found {
+            Err(StoreError::Damaged { place, .. }) => assert!(place.starts_with("line "), "{place}"),
+            Ok(report) => assert!(torn && report.entries == 2, "byte {byte}: {report:?}"),
+            Err(other) => panic!("byte {byte}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn what_was_committed_comes_back_from_the_catalog() {
+    let (dir, store) = new();
+    for n in 1..=5 {
+        store.journal().append(synced(&n.to_string()), at(n)).unwrap();
+    }
+    let good = fs::read(journal(dir.path())).unwrap();
+    drop(store);
+    let second = good.iter().position(|b| *b == b'\n').unwrap() + 1;
+    for keep in [second, good.len() - 1, good.len() - 9, 0] {
+        fs::write(journal(dir.path()), &good[..keep]).unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        assert!(store.catalog().settlement().regrown >= 1, "{keep}");
+        assert_eq!(newest(&store), Some(state("5").manifest));
+        assert_eq!(fs::read(journal(dir.path())).unwrap(), good);
+    }
+}
+
+#[test]
+fn a_catalog_that_is_lost_damaged_old_or_foreign_is_replayed() {
+    let (dir, store) = new();
+    store.journal().append(synced("1"), at(1)).unwrap();
+    let catalog = dir.path().join("catalog.sqlite");
+    drop(store);
+    let old = fs::read(&catalog).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.journal().append(synced("2"), at(2)).unwrap();
+    drop(store);
+    let (other_dir, other) = new();
+    for n in 0..9 {
+        other.journal().append(synced("other"), at(100 + n)).unwrap();
+    }
+    drop(other);
+    let foreign = fs::read(other_dir.path().join("catalog.sqlite")).unwrap();
+    let mut rotten = old.clone();
+    for byte in rotten.iter_mut().skip(200).step_by(97) {
+        *byte ^= 0xff;
+    }
+    for (what, bytes) in [
+        ("lost", None),
+        ("old", Some(old)),
+        ("foreign", Some(foreign)),
+        ("text", Some(b"not a database at all, but long enough to be looked at".repeat(100))),
+        ("rotten", Some(rotten)),
+        ("empty", Some(Vec::new())),
+    ] {
+        fs::remove_file(&catalog).unwrap();
+        if let Some(bytes) = bytes {
+            fs::write(&catalog, bytes).unwrap();
+        }
+        let store = Store::open(dir.path()).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(newest(&store), Some(state("2").manifest), "{what}");
+        assert_eq!(store.site(), &site());
+        assert_eq!(store.journal().verify().unwrap().entries, 3, "{what}");
+    }
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_refused_as_such() {
+    let (dir, store) = new();
+    let tail = store.journal().verify().unwrap();
+    let known = Line::new(2, at(1), tail.head, synced("1")).unwrap();
+    // what a later version would write: another event, with a check that fits
+    let body = known.text().replace("\"what\":\"state\"", "\"what\":\"moved\"");
+    let body = &body[..body.rfind(",\"check\"").unwrap()];
+    let check = &Digest::of(body.as_bytes()).hex()[..16];
+    let mut text = fs::read_to_string(journal(dir.path())).unwrap();
+    text.push_str(&format!("{body},\"check\":\"{check}\"}}\n"));
+    fs::write(journal(dir.path()), text).unwrap();
+    drop(store);
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(matches!(&error, StoreError::Newer { found, .. } if found.contains("moved")), "{error}");
+}

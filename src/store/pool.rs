@@ -1,0 +1,201 @@
+//! The pool: blobs named by their SHA-256, each verified before it got its name.
+
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use chantal_contract::{Digest, Expect, Measured};
+
+use super::{
+    Batch, StoreError,
+    error::Object,
+    file::{self, Settled},
+};
+
+/// The blobs of a store: `pool/sha256/ab/<64 hex>`, read-only, one file each.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    places: Arc<Places>,
+}
+
+#[derive(Debug)]
+struct Places {
+    blobs: PathBuf,
+    damaged: PathBuf,
+    tmp: PathBuf,
+}
+
+/// What re-hashing a blob found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The bytes are what their name says.
+    Good(Measured),
+    /// They are not.
+    Damaged {
+        /// What they hash to instead.
+        found: Digest,
+        /// How many there are.
+        size: u64,
+    },
+    /// The medium could not be read.
+    Unreadable {
+        /// The system's word.
+        why: String,
+    },
+    /// There is no such blob.
+    Missing,
+}
+
+/// Bytes that are read and hashed at a time.
+const CHUNK: usize = 256 << 10;
+
+impl Pool {
+    /// Stands below a store's root.
+    pub(super) fn new(root: &Path) -> Self {
+        let places = Places {
+            blobs: root.join("pool/sha256"),
+            damaged: root.join("pool/damaged"),
+            tmp: root.join("tmp"),
+        };
+        Self { places: Arc::new(places) }
+    }
+
+    /// Returns the size of a blob that was verified when it entered; none if the pool has none of that name.
+    pub fn has(&self, blob: &Digest) -> Result<Option<u64>, StoreError> {
+        Ok(file::stat(&self.path(blob))?.map(|found| found.size))
+    }
+
+    /// Opens a blob to read.
+    pub fn open(&self, blob: &Digest) -> Result<File, StoreError> {
+        file::open_if_there(&self.path(blob))?
+            .ok_or(StoreError::Missing { what: Object::Blob, digest: *blob })
+    }
+
+    /// Reads a blob whole; refuses one larger than `limit` bytes.
+    pub fn read(&self, blob: &Digest, limit: u64) -> Result<Vec<u8>, StoreError> {
+        let path = self.path(blob);
+        let opened = self.open(blob)?;
+        let mut measurer = Expect::at_most(limit).measure();
+        let mut bytes = Vec::new();
+        opened.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| StoreError::io(&path, e))?;
+        measurer.update(&bytes)?;
+        if measurer.finish()?.sha256 == *blob {
+            Ok(bytes)
+        } else {
+            Err(StoreError::damaged(&path, "the whole", "its bytes are not what its name says"))
+        }
+    }
+
+    /// Returns where a blob lies, or would lie.
+    pub fn path(&self, blob: &Digest) -> PathBuf {
+        let hex = blob.hex();
+        self.places.blobs.join(hex.get(..2).unwrap_or_default()).join(hex)
+    }
+
+    /// Starts a batch of new blobs.
+    pub fn batch(&self) -> Result<Batch, StoreError> {
+        Batch::new(self.clone(), &self.places.tmp)
+    }
+
+    /// Hashes a blob anew.
+    pub fn verify(&self, blob: &Digest) -> Result<Verdict, StoreError> {
+        let path = self.path(blob);
+        let Some(mut opened) = file::open_if_there(&path)? else { return Ok(Verdict::Missing) };
+        let mut measurer = Expect::at_most(u64::MAX).measure();
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match opened.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => measurer.update(buffer.get(..n).unwrap_or_default())?,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Ok(Verdict::Unreadable { why: e.to_string() }),
+            }
+        }
+        let found = measurer.finish()?;
+        Ok(if found.sha256 == *blob {
+            Verdict::Good(found)
+        } else {
+            Verdict::Damaged { found: found.sha256, size: found.size }
+        })
+    }
+
+    /// Walks the blobs in the order of their digests, with their sizes.
+    pub fn iter(&self) -> impl Iterator<Item = Result<(Digest, u64), StoreError>> + use<> {
+        self.walk().map(|found| found.map(|(blob, stat)| (blob, stat.size)))
+    }
+
+    /// Walks the blobs with what the file system knows of them.
+    pub(super) fn walk(&self) -> impl Iterator<Item = Result<(Digest, file::Stat), StoreError>> + use<> {
+        let root = self.places.blobs.clone();
+        let (heads, failed) = match file::list(&root) {
+            Ok(heads) => (heads, None),
+            Err(error) => (Vec::new(), Some(Err(error))),
+        };
+        let blobs = heads.into_iter().flat_map(move |head| {
+            let dir = root.join(head);
+            match file::list(&dir) {
+                Ok(names) => {
+                    let found = names.into_iter().filter_map(move |name| {
+                        let path = dir.join(&name);
+                        match name.parse() {
+                            Ok(blob) => file::stat(&path).map(|s| s.map(|s| (blob, s))).transpose(),
+                            Err(_) => Some(Err(StoreError::damaged(&path, "the name", "it is no digest"))),
+                        }
+                    });
+                    Box::new(found) as Box<dyn Iterator<Item = _>>
+                }
+                Err(error) => Box::new(std::iter::once(Err(error))),
+            }
+        });
+        failed.into_iter().chain(blobs)
+    }
+
+    /// Removes a blob and returns its size; one that is not there has none.
+    ///
+    /// Only for gc, under [`Lock::Exclusive`](super::Lock): whoever holds a digest relies on its blob.
+    pub fn remove(&self, blob: &Digest) -> Result<u64, StoreError> {
+        let path = self.path(blob);
+        let size = file::stat(&path)?.map_or(0, |found| found.size);
+        file::remove(&path)?;
+        Ok(size)
+    }
+
+    /// Puts a damaged blob aside, so that its name is free for good bytes, and returns where it lies now.
+    pub(super) fn quarantine(&self, blob: &Digest) -> Result<PathBuf, StoreError> {
+        let (from, to) = (self.path(blob), self.places.damaged.join(blob.hex()));
+        file::make_dir(&self.places.damaged)?;
+        file::rename(&from, &to)?;
+        file::sync_dir(&self.places.damaged)?;
+        file::sync_dir(file::parent(&from))?;
+        Ok(to)
+    }
+
+    /// Makes sure that a blob's directory is there, and tells whether it was not.
+    pub(super) fn make_place(&self, blob: &Digest) -> Result<Settled, StoreError> {
+        file::make_dir(file::parent(&self.path(blob)))
+    }
+
+    /// Returns the directory that holds the directories of blobs.
+    pub(super) fn blobs(&self) -> &Path {
+        &self.places.blobs
+    }
+
+    /// Marks a blob as wanted just now, so that gc's grace period covers it; tells its size.
+    pub(super) fn renew(&self, blob: &Digest) -> Result<Option<u64>, StoreError> {
+        let path = self.path(blob);
+        let Some(found) = file::stat(&path)? else { return Ok(None) };
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+        if now.saturating_sub(found.changed) > RENEW_SECONDS {
+            file::touch(&path)?;
+        }
+        Ok(Some(found.size))
+    }
+}
+
+/// Age in seconds from which a blob that is wanted again is marked so.
+const RENEW_SECONDS: i64 = 3600;
