@@ -1,3 +1,3 @@
-//! Arguments in, exit code out.
+//! x
 
 fn main() {}

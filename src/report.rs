@@ -2,6 +2,11 @@
 //!
 //! Rooms tell; only `commands` decides whether that becomes a bar, a line or a JSON event.
 
+pub mod human;
+pub mod log;
+pub mod progress;
+pub mod table;
+
 /// Something that happened while a command ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
