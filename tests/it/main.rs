@@ -4,6 +4,9 @@
 #[path = "../fixtures/lib.rs"]
 mod fixtures;
 
+mod airgap;
 mod architecture;
 mod builders;
 mod clients;
+mod kill;
+mod world;

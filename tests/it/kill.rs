@@ -1,0 +1,165 @@
+//! SIGKILL at every kind of system call: a plain re-run must end where an undisturbed run ends.
+//!
+//! `strace` kills the process instead of executing the N-th call of a name. N runs until the command ends by itself.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{
+    clients::have,
+    world::{Site, World, contents, copy},
+};
+
+/// Calls that change a file system, or order such changes.
+const CALLS: [&str; 17] = [
+    "openat",
+    "write",
+    "pwrite64",
+    "rename",
+    "renameat2",
+    "linkat",
+    "symlink",
+    "symlinkat",
+    "mkdir",
+    "unlink",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "ftruncate",
+    "fchmod",
+    "copy_file_range",
+    "utimensat",
+];
+
+/// Kills `args` in copies of `site` at up to `most` points of every call, re-runs it, and lets `check` look; returns the points.
+fn kill_everywhere(
+    site: &Path,
+    scratch: &Path,
+    args: &[&str],
+    most: usize,
+    check: &dyn Fn(&Site, &str),
+) -> usize {
+    let mut points = 0;
+    for call in CALLS {
+        let mut when = 1;
+        for _ in 0..most {
+            let dir = scratch.join("killed");
+            let _ = fs::remove_dir_all(&dir);
+            copy(site, &dir);
+            let site = Site { dir: dir.clone() };
+            let plain = site.command(args);
+            let mut traced = Command::new("strace");
+            traced.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("trace={call}"));
+            traced
+                .arg("-e")
+                .arg(format!("inject={call}:signal=KILL:when={when}"))
+                .arg(plain.get_program())
+                .args(plain.get_args());
+            traced.current_dir(&dir).stdout(Stdio::null()).stderr(Stdio::null());
+            if traced.status().unwrap().success() {
+                break;
+            }
+            points += 1;
+            let at = format!("`{}` killed at {call} {when}", args.join(" "));
+            let again = site.command(args).output().unwrap();
+            assert!(
+                again.status.success(),
+                "{at}: a plain re-run failed: {}",
+                String::from_utf8_lossy(&again.stderr)
+            );
+            check(&site, &at);
+            when += 1 + when / 4;
+        }
+    }
+    points
+}
+
+/// Returns the digests of every repository's newest state.
+fn states(site: &Site) -> Vec<String> {
+    let text = site.ok(["--json", "repo", "list"]);
+    let mut found: Vec<String> = text
+        .split('"')
+        .filter(|w| w.len() == 64 && w.bytes().all(|b| b.is_ascii_hexdigit()))
+        .map(str::to_owned)
+        .collect();
+    found.sort();
+    assert!(!found.is_empty(), "{text}");
+    found
+}
+
+fn prepared(name: &str) -> Option<(World, PathBuf)> {
+    if !have("strace") {
+        return None;
+    }
+    let world = World::with_files();
+    let scratch = world.dir.path().join(name);
+    fs::create_dir(&scratch).unwrap();
+    Some((world, scratch))
+}
+
+#[test]
+fn sync_killed_anywhere_converges() {
+    let Some((world, scratch)) = prepared("scratch") else { return };
+    let reference = scratch.join("reference");
+    copy(&world.hq.dir, &reference);
+    let reference = Site { dir: reference };
+    reference.ok(["sync"]);
+    let expected = states(&reference);
+    let points = kill_everywhere(&world.hq.dir, &scratch, &["sync"], 12, &|site, at| {
+        assert_eq!(states(site), expected, "{at}");
+        site.ok(["verify", "--full"]);
+    });
+    eprintln!("killed at {points} points of sync");
+    assert!(points >= 70, "only {points} points");
+}
+
+#[test]
+fn import_killed_anywhere_converges() {
+    let Some((world, scratch)) = prepared("scratch") else { return };
+    let bundle = world.deliver(1);
+    let args = ["import", bundle.to_str().unwrap()];
+    let reference = scratch.join("reference");
+    copy(&world.plant.dir, &reference);
+    let reference = Site { dir: reference };
+    reference.ok(args);
+    let expected = states(&reference);
+    let points = kill_everywhere(&world.plant.dir, &scratch, &args, 12, &|site, at| {
+        assert_eq!(states(site), expected, "{at}");
+        site.ok(["verify", "--full"]);
+    });
+    eprintln!("killed at {points} points of import");
+    assert!(points >= 70, "only {points} points");
+}
+
+#[test]
+fn publish_killed_anywhere_converges() {
+    let Some((mut world, scratch)) = prepared("scratch") else { return };
+    let first = world.deliver(1);
+    world.receive(&first);
+    world.upstreams.grow();
+    let second = world.deliver(2);
+    world.plant.ok(["import", second.to_str().unwrap()]);
+    let trees = |site: &Site| -> Vec<(String, Vec<u8>)> {
+        // pages tell when they were made; everything that a client reads must be the same
+        let mut all = Vec::new();
+        for name in ["debian/dists", "debian/pool", "tools/repodata", "tools/Packages", "wheels/simple"] {
+            all.extend(contents(&site.published(name)));
+        }
+        all
+    };
+    let reference = scratch.join("reference");
+    copy(&world.plant.dir, &reference);
+    let reference = Site { dir: reference };
+    let before = trees(&reference);
+    reference.ok(["publish"]);
+    let expected = trees(&reference);
+    assert_ne!(before, expected);
+    let points = kill_everywhere(&world.plant.dir, &scratch, &["publish"], 12, &|site, at| {
+        assert!(trees(site) == expected, "{at}: trees differ");
+    });
+    eprintln!("killed at {points} points of publish");
+    assert!(points >= 60, "only {points} points");
+}
