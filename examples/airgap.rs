@@ -3,7 +3,14 @@
 //! Builds three small signed upstreams in a temporary directory, serves them on loopback, runs a collector and a receiver as two
 //! stores through the real program, and lets whichever of `apt-get`, `dnf` and `pip` are installed fetch from the published
 //! trees when the upstream is gone. Every command is printed as a user would type it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs, reason = "a demo talks")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a demo talks"
+)]
 
 #[path = "../tests/fixtures/lib.rs"]
 mod fixtures;
@@ -29,14 +36,25 @@ fn main() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let demo = Demo { chantal, root: dir.path().into() };
     demo.run();
-    println!("\nDone in {:.1} s. Nothing of it stays: {} is removed.", began.elapsed().as_secs_f32(), demo.root.display());
+    println!(
+        "\nDone in {:.1} s. Nothing of it stays: {} is removed.",
+        began.elapsed().as_secs_f32(),
+        demo.root.display()
+    );
 }
 
 /// Builds the program beside this example and returns its path.
 fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--bin", "chantal", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
+    command.args([
+        "build",
+        "--quiet",
+        "--bin",
+        "chantal",
+        "--manifest-path",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+    ]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -186,12 +204,17 @@ sites:
             return;
         }
         let root = self.root.join("apt");
-        for dir in ["etc/sources", "etc/parts", "etc/preferences.d", "state/lists/partial", "cache/archives/partial"] {
+        for dir in
+            ["etc/sources", "etc/parts", "etc/preferences.d", "state/lists/partial", "cache/archives/partial"]
+        {
             fs::create_dir_all(root.join(dir)).unwrap();
         }
         fs::write(root.join("status"), "").unwrap();
         let key = self.root.join("debian.asc");
-        let source = format!("Types: deb\nURIs: {url}/debian\nSuites: stable\nComponents: main\nSigned-By: {}\n", key.display());
+        let source = format!(
+            "Types: deb\nURIs: {url}/debian\nSuites: stable\nComponents: main\nSigned-By: {}\n",
+            key.display()
+        );
         fs::write(root.join("etc/sources/chantal.sources"), source).unwrap();
         let at = |path: &str| root.join(path).display().to_string();
         let options = [
@@ -205,7 +228,9 @@ sites:
             ("APT::Architecture", "amd64".into()),
             ("APT::Sandbox::User", String::new()),
         ];
-        for args in [&["-qq", "update", "--error-on=any"][..], &["-q", "-y", "install", "--download-only", "hello"]] {
+        for args in
+            [&["-qq", "update", "--error-on=any"][..], &["-q", "-y", "install", "--download-only", "hello"]]
+        {
             println!("\n$ apt-get {}", args.join(" "));
             let mut command = Command::new("apt-get");
             for (name, value) in &options {
@@ -233,9 +258,16 @@ sites:
         let at = |path: &str| root.join(path).display().to_string();
         println!("\n$ dnf install hello-{version}");
         let mut command = Command::new("dnf");
-        command.args(["-q", "-y", "--releasever=1", "--disableplugin=*", "install"]).arg(format!("hello-{version}"));
+        command
+            .args(["-q", "-y", "--releasever=1", "--disableplugin=*", "install"])
+            .arg(format!("hello-{version}"));
         command.arg(format!("--config={}", at("dnf.conf"))).arg(format!("--installroot={}", at("install")));
-        for (name, value) in [("reposdir", at("repos")), ("cachedir", at("cache")), ("persistdir", at("persist")), ("logdir", at("log"))] {
+        for (name, value) in [
+            ("reposdir", at("repos")),
+            ("cachedir", at("cache")),
+            ("persistdir", at("persist")),
+            ("logdir", at("log")),
+        ] {
             command.arg(format!("--setopt={name}={value}"));
         }
         finish(command.env_remove("http_proxy"), false);
@@ -251,11 +283,21 @@ sites:
         println!("\n$ pip install --index-url {url}/wheels/simple/ hello-world");
         let target = self.root.join("site");
         let mut command = Command::new("pip");
-        command.args(["--quiet", "--isolated", "install", "--no-cache-dir", "--disable-pip-version-check", "--upgrade"]);
+        command.args([
+            "--quiet",
+            "--isolated",
+            "install",
+            "--no-cache-dir",
+            "--disable-pip-version-check",
+            "--upgrade",
+        ]);
         command.args(["--root-user-action=ignore", "--index-url"]).arg(format!("{url}/wheels/simple/"));
         command.arg("--target").arg(&target).arg("hello-world");
         finish(command.env_remove("PIP_FIND_LINKS").env_remove("http_proxy"), false);
-        assert!(target.join(format!("hello_world-{version}.dist-info")).is_dir(), "pip did not install hello-world {version}");
+        assert!(
+            target.join(format!("hello_world-{version}.dist-info")).is_dir(),
+            "pip did not install hello-world {version}"
+        );
         println!("  pip installed hello-world {version} and its dependency");
     }
 }
@@ -275,7 +317,8 @@ fn finish(command: &mut Command, show: bool) -> String {
 }
 
 fn installed(program: &str) -> bool {
-    let found = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
     if !found {
         println!("\n  {program} is not installed here: skipped");
     }
