@@ -15,6 +15,8 @@ pub mod ar;
 pub mod clearsign;
 pub mod deb;
 pub mod deb822;
+#[cfg(test)]
+mod harness;
 pub mod options;
 pub mod packages;
 pub mod release;

@@ -55,7 +55,9 @@ impl AptWalk<'_> {
             (None, Some(release)) => {
                 match (self.proof.metadata(), &anchors.signature) {
                     (Policy::Off, _) => {}
-                    (_, Some(signature)) => self.detached(&release, signature, &release_path)?,
+                    (_, Some(signature)) => self
+                        .detached(&release, signature, &release_path)
+                        .map_err(|source| refuse(&release_path, source))?,
                     (Policy::Require, None) => return Err(refuse(&release_path, VerifyError::Unsigned)),
                     (Policy::IfPresent, None) => notice(&release_path, "is not signed", out)?,
                 }
@@ -94,8 +96,8 @@ impl AptWalk<'_> {
         }
     }
 
-    fn detached(&mut self, release: &[u8], signature: &[u8], file: &RepoPath) -> Result<(), FormatError> {
-        let by = self.proof.detached(release, signature).map_err(|source| refuse(file, source))?;
+    fn detached(&mut self, release: &[u8], signature: &[u8], file: &RepoPath) -> Result<(), VerifyError> {
+        let by = self.proof.detached(release, signature)?;
         self.coverage.signers.extend(by);
         self.coverage.signed.push(file.clone());
         Ok(())

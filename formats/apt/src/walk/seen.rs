@@ -13,8 +13,8 @@ use super::{Out, notice};
 const NAMED: u64 = 20;
 
 /// What was emitted, as keyed hashes: some 70 bytes a package.
-#[derive(Default)]
 pub(super) struct Seen {
+    limit: usize,
     hasher: RandomState,
     /// Key of a package → what it consists of.
     packages: HashMap<u64, u64>,
@@ -24,7 +24,25 @@ pub(super) struct Seen {
     last: Option<RepoPath>,
 }
 
+impl Default for Seen {
+    fn default() -> Self {
+        Self::limited(PACKAGES)
+    }
+}
+
 impl Seen {
+    /// Takes at most `limit` packages.
+    pub(super) fn limited(limit: usize) -> Self {
+        Self {
+            limit,
+            hasher: RandomState::new(),
+            packages: HashMap::new(),
+            files: HashMap::new(),
+            contradictions: 0,
+            last: None,
+        }
+    }
+
     /// Emits a package that was not listed before.
     ///
     /// The same key with other bytes elsewhere is another variant of the package, which clients cannot tell apart: both are
@@ -61,9 +79,9 @@ impl Seen {
             }
             None => {}
         }
-        if self.packages.len() == PACKAGES {
+        if self.packages.len() == self.limit {
             let what = "the number of packages";
-            return Err(FormatError::Limit { file: index.clone(), what, limit: PACKAGES as u64 });
+            return Err(FormatError::Limit { file: index.clone(), what, limit: self.limit as u64 });
         }
         self.packages.insert(key, consists_of);
         self.files.extend(fresh);

@@ -1,1 +1,5 @@
-
+mod anchors;
+mod hostile;
+mod indexes;
+mod packages;
+mod speed;

@@ -1,0 +1,177 @@
+//! Upstreams that mean harm: signed ones, for what is not signed is not read.
+
+use chantal_contract::FormatError;
+use serde_json::json;
+
+use crate::harness::{Files, Repo, apt, gzip, stanza, walk, xz};
+
+fn error_of(packages: &str) -> String {
+    let repo = Repo::new("s").index("main/binary-amd64/Packages", packages);
+    walk(&apt(json!({})), &repo.files()).unwrap_err().to_string()
+}
+
+#[test]
+fn stanzas_that_could_do_harm_are_refused() {
+    let good = stanza("a", "1", "amd64", b"a");
+    let line = |field: &str| good.lines().find(|line| line.starts_with(field)).unwrap().to_owned();
+    for (from, to, word) in [
+        (line("Filename"), "Filename: ../../etc/passwd".to_owned(), "holds an empty, `.` or `..` segment"),
+        (line("Filename"), "Filename: pool/../../etc/passwd".into(), "`..` segment"),
+        (line("Filename"), "Filename: /etc/passwd".into(), "is absolute"),
+        (line("Filename"), "Filename: pool\\a.deb".into(), "a backslash"),
+        (line("Filename"), "Filename: pool/a\u{1b}[31m.deb".into(), "no control character"),
+        (line("Filename"), "Filename: pool/a\0.deb".into(), "no control character"),
+        (line("Filename"), "Filename: pool/a\r.deb".into(), "no control character"),
+        (line("Filename"), format!("Filename: {}", "x".repeat(300)), "is longer than"),
+        (line("Filename"), "Filename: pool/a\n b".into(), "a value on one line"),
+        (line("Filename"), "Filename:".into(), "a value"),
+        (line("Filename"), "X: y".into(), "a field `Filename`"),
+        (line("Package"), "Package: a b".into(), "one word of printable ASCII"),
+        (line("Package"), "Package: a/b".into(), "no slash"),
+        (line("Package"), format!("Package: {}", "x".repeat(1025)), "passes the limit of 1024"),
+        (line("Package"), "X: y".into(), "a field `Package`"),
+        (line("Version"), "X: y".into(), "a field `Version`"),
+        (line("Version"), "Version: 1\nversion: 2".into(), "each field once"),
+        (line("Architecture"), "X: y".into(), "a field `Architecture`"),
+        (line("Size"), "Size: -1".into(), "a decimal number"),
+        (line("Size"), "Size: 99999999999999999999".into(), "a decimal number"),
+        (line("Size"), "Size: 100000000000".into(), "a package's size passes the limit"),
+        (line("Size"), "X: y".into(), "a field `Size`"),
+        (
+            line("SHA256"),
+            "SHA1: da39a3ee5e6b4b0d3255bfef95601890afd80709".into(),
+            "a field `SHA256` or `SHA512`",
+        ),
+        (line("SHA256"), "SHA256: e3b0".into(), "is no sha256 digest"),
+        (line("SHA256"), "SHA256: x\nSha256: y".into(), "each field once"),
+        (line("Description"), "Description: x\nunfolded".into(), "`Name: value`"),
+    ] {
+        let error = error_of(&good.replace(&from, &to));
+        assert!(error.contains(word), "{to:?}: {error}");
+        assert!(error.starts_with("`dists/s/main/binary-amd64/Packages.xz`"), "{error}");
+    }
+}
+
+#[test]
+fn a_name_of_the_longest_length_is_taken() {
+    for (length, fits) in [(1023, true), (1024, true), (1025, false)] {
+        let name = "x".repeat(length);
+        let packages = stanza("a", "1", "amd64", b"a").replace("Package: a", &format!("Package: {name}"));
+        let repo = Repo::new("s").index("main/binary-amd64/Packages", &packages);
+        assert_eq!(walk(&apt(json!({})), &repo.files()).is_ok(), fits, "{length}");
+    }
+}
+
+#[test]
+fn line_ends_of_another_system_are_read_as_apt_reads_them() {
+    let packages = format!("{}\n{}", stanza("a", "1", "amd64", b"a"), stanza("b", "1", "amd64", b"b"))
+        .replace('\n', "\r\n");
+    let repo = Repo::new("s").index("main/binary-amd64/Packages", &packages);
+    let outcome = walk(&apt(json!({})), &repo.files()).unwrap();
+    assert_eq!(outcome.keys(), ["a 1 amd64", "b 1 amd64"]);
+    assert_eq!(outcome.payloads[1].path.as_str(), "pool/b_1_amd64.deb");
+}
+
+#[test]
+fn sources_that_could_do_harm_are_refused() {
+    let good = "Package: a\nVersion: 1\nDirectory: pool\nChecksums-Sha256:\n \
+                ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb 1 a.dsc\n";
+    for (from, to, word) in [
+        ("pool", "../..", "`..` segment"),
+        ("pool", "/etc", "is absolute"),
+        ("a.dsc", "../a.dsc", "a file name without a directory"),
+        ("a.dsc", "..", "`..` segment"),
+        ("a.dsc", "a b", "a digest, a size and a file name"),
+        ("1 a.dsc", "x a.dsc", "a decimal size"),
+        ("Checksums-Sha256", "Files", "a field `Checksums-Sha256` or `Checksums-Sha512`"),
+        (
+            " ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb 1 a.dsc\n",
+            "",
+            "at least one file",
+        ),
+        ("Version: 1", "Version: 1\nVersion: 1", "each field once"),
+    ] {
+        let text = good.replace(from, to);
+        let repo = Repo::new("s").index("main/binary-amd64/Packages", "").index("main/source/Sources", &text);
+        let error = walk(&apt(json!({ "sources": true })), &repo.files()).unwrap_err().to_string();
+        assert!(error.contains(word), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn an_index_of_10_gb_is_not_asked_for() {
+    let mut repo = Repo::new("s").index("main/binary-amd64/Packages", "");
+    repo.listed.retain(|path, _| !path.ends_with("Packages"));
+    let release = repo
+        .release()
+        .replace("              ", "    10000000000")
+        .replace("    10000000000 0", "    10000000000");
+    let release: String = release
+        .lines()
+        .map(|line| match line.rsplit_once(' ') {
+            Some((head, path)) if path.contains("Packages") => {
+                format!(" {} 10000000000 {path}\n", head.split_whitespace().next().unwrap())
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect::<Vec<_>>()
+        .concat();
+    let mut files: Files = repo.files();
+    files.insert("dists/s/InRelease".into(), crate::harness::clearsigned(&release, "good AAAA"));
+    let error = walk(&apt(json!({})), &files).unwrap_err();
+    assert!(matches!(error, FormatError::Limit { what: "an index", .. }), "{error}");
+}
+
+#[test]
+fn decompression_bombs_are_stopped() {
+    // 1 GiB of one line, of empty lines, and of short lines: the first stops at the stanza's limit, the others by their ratio,
+    // or, where gzip cannot reach that ratio, at the size that Release lists
+    let line = vec![b'x'; 256 << 20];
+    let blank = vec![b'\n'; 256 << 20];
+    let zst = |bytes: &[u8]| zstd::encode_all(bytes, 3).unwrap();
+    for (extension, bomb, word) in [
+        (".xz", xz(&line), "a stanza passes the limit"),
+        (".zst", zst(&line), "a stanza passes the limit"),
+        (".gz", gzip(&line), "a stanza passes the limit"),
+        (".xz", xz(&blank), "times its size"),
+        (".zst", zst(&blank), "times its size"),
+    ] {
+        let repo = Repo::new("s").file(&format!("main/binary-amd64/Packages{extension}"), &bomb);
+        let error = walk(&apt(json!({})), &repo.files()).unwrap_err().to_string();
+        assert!(error.contains(word), "{extension}: {error}");
+    }
+    let repo = Repo::new("s")
+        .index("main/binary-amd64/Packages", "")
+        .file("main/binary-amd64/Packages.xz", &gzip(&blank));
+    let repo =
+        repo.without("main/binary-amd64/Packages.xz").file("main/binary-amd64/Packages.gz", &gzip(&blank));
+    let error = walk(&apt(json!({})), &repo.files()).unwrap_err().to_string();
+    assert!(error.contains("decompressed, it is not what `Release` lists: more than 0 bytes"), "{error}");
+}
+
+#[test]
+fn a_cut_or_garbled_index_is_an_error_and_not_an_end() {
+    let packages = stanza("a", "1", "amd64", b"a").repeat(100).replace("Package: a", "\nPackage: a");
+    for codec in [xz, gzip] {
+        let whole = codec(packages.as_bytes());
+        let mut garbled = whole.clone();
+        let middle = garbled.len() / 2;
+        garbled[middle] ^= 0x55;
+        for bytes in [&whole[..whole.len() - 9], &garbled] {
+            let extension = if whole.starts_with(b"\xfd7zXZ") { ".xz" } else { ".gz" };
+            let repo = Repo::new("s").file(&format!("main/binary-amd64/Packages{extension}"), bytes);
+            assert!(walk(&apt(json!({})), &repo.files()).is_err(), "{extension}");
+        }
+    }
+}
+
+#[test]
+fn tampered_indexes_do_not_reach_the_walk() {
+    // the driver's part, shown here with the expectations that the walk gives it
+    let repo = Repo::new("s").index("main/binary-amd64/Packages", &stanza("a", "1", "amd64", b"a"));
+    let mut files = repo.files();
+    let index = files.get_mut("dists/s/main/binary-amd64/Packages.xz").unwrap();
+    index[20] ^= 1;
+    let error = walk(&apt(json!({})), &files).unwrap_err().to_string();
+    assert!(error.contains("expected sha256:"), "{error}");
+}
