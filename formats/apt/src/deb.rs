@@ -97,11 +97,18 @@ fn read_control(member: &Member, file: &mut dyn ReadSeek, name: &RepoPath) -> Re
         {
             continue;
         }
-        let mut control = Vec::new();
+        let (size, mut control) = (entry.size(), Vec::new());
         entry.take(RECORD_BYTES as u64 + 1).read_to_end(&mut control).map_err(broken)?;
         if control.len() > RECORD_BYTES {
             let (what, limit) = ("its control file", RECORD_BYTES as u64);
             return Err(FormatError::Limit { file: name.clone(), what, limit });
+        }
+        // the reader of entries takes the end of the archive for the end of the entry
+        if control.len() as u64 != size {
+            return Err(broken(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "its control file is cut short",
+            )));
         }
         return Ok(control);
     }

@@ -212,4 +212,20 @@ pub(crate) fn summary(line: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_is_cut_between_characters() {
+        for (length, kept) in [
+            (SUMMARY_BYTES - 1, SUMMARY_BYTES - 1),
+            (SUMMARY_BYTES, SUMMARY_BYTES),
+            (SUMMARY_BYTES + 1, SUMMARY_BYTES),
+        ] {
+            assert_eq!(summary("x".repeat(length).as_bytes()).len(), kept);
+        }
+        assert_eq!(summary("ü".repeat(SUMMARY_BYTES).as_bytes()).len(), SUMMARY_BYTES);
+        assert_eq!(summary(format!("x{}", "ü".repeat(SUMMARY_BYTES)).as_bytes()).len(), SUMMARY_BYTES - 1);
+        assert_eq!(summary(b"caf\xe9"), "caf\u{fffd}");
+    }
+}

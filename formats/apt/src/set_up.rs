@@ -122,8 +122,9 @@ fn stanza(
         "Languages",
         &if options.languages.is_empty() { "none".into() } else { options.languages.join(" ") },
     );
-    for target in left_out(group, options) {
-        field(target, "no");
+    let left_out = left_out(group, options);
+    if !left_out.is_empty() {
+        field("Targets-Remove", &left_out.join(" "));
     }
     if let Some(keyring) = keyring {
         field("Signed-By", keyring);
