@@ -44,6 +44,36 @@ pub struct Header {
     pub options: serde_json::Value,
 }
 
+impl Header {
+    /// Writes the first line of a manifest, without its LF.
+    pub fn first_line(&self) -> Result<String, ManifestError> {
+        let json = serde_json::to_string(self).map_err(io::Error::other)?;
+        Ok(format!("{MAGIC}\t{VERSION}\t{json}"))
+    }
+
+    /// Reads the first line of a manifest, without its LF.
+    pub fn parse_first_line(line: &str) -> Result<Self, ManifestError> {
+        let fault = |why| ManifestError::Form { line: 1, why };
+        let mut fields = line.splitn(3, '\t');
+        if fields.next() != Some(MAGIC) {
+            return Err(fault("it does not begin with chantal-manifest"));
+        }
+        let version = fields.next().unwrap_or_default();
+        match version.parse() {
+            Ok(VERSION) if version == VERSION.to_string() => {}
+            Ok(newer) if newer > VERSION => return Err(ManifestError::Version(newer)),
+            _ => return Err(fault("the version is no plain number")),
+        }
+        let json = fields.next().unwrap_or_default();
+        let header: Self =
+            serde_json::from_str(json).map_err(|_| fault("the header is no JSON of its one form"))?;
+        if serde_json::to_string(&header).ok().as_deref() != Some(json) {
+            return Err(fault("the header is not written in its one form"));
+        }
+        Ok(header)
+    }
+}
+
 /// What a path of a state holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
@@ -206,9 +236,8 @@ pub struct Writer<W> {
 impl<W: Write> Writer<W> {
     /// Writes the header.
     pub fn new(out: W, header: &Header) -> Result<Self, ManifestError> {
-        let json = serde_json::to_string(header).map_err(io::Error::other)?;
         let mut writer = Self { out, hash: Sha256::new(), last: String::new(), lines: 0 };
-        writer.emit(&format!("{MAGIC}\t{VERSION}\t{json}"))?;
+        writer.emit(&header.first_line()?)?;
         writer.last.clear();
         Ok(writer)
     }
@@ -279,26 +308,10 @@ impl<R: BufRead> Reader<R> {
             lines: 0,
             ended: false,
         };
-        let fault = |why| ManifestError::Form { line: 1, why };
         if !reader.fill()? {
-            return Err(fault("it is empty"));
+            return Err(ManifestError::Form { line: 1, why: "it is empty" });
         }
-        let mut fields = reader.line.splitn(3, '\t');
-        if fields.next() != Some(MAGIC) {
-            return Err(fault("it does not begin with chantal-manifest"));
-        }
-        let version = fields.next().unwrap_or_default();
-        match version.parse() {
-            Ok(VERSION) if version == VERSION.to_string() => {}
-            Ok(newer) if newer > VERSION => return Err(ManifestError::Version(newer)),
-            _ => return Err(fault("the version is no plain number")),
-        }
-        let json = fields.next().unwrap_or_default();
-        reader.header =
-            serde_json::from_str(json).map_err(|_| fault("the header is no JSON of its one form"))?;
-        if serde_json::to_string(&reader.header).ok().as_deref() != Some(json) {
-            return Err(fault("the header is not written in its one form"));
-        }
+        reader.header = Header::parse_first_line(&reader.line)?;
         reader.line.clear();
         Ok(reader)
     }
