@@ -39,7 +39,7 @@ pub const RATIO: u64 = 2_000;
 /// Decoded bytes below which the ratio is not looked at.
 pub const RATIO_FREE_BYTES: u64 = 64 << 20;
 /// Files that one project page of PyPI lists.
-pub const PROJECT_FILES: usize = 200_000;
+pub const PROJECT_FILES: usize = 100_000;
 /// Projects that one walk over PyPI asks for.
 pub const PROJECTS: usize = 100_000;
 /// Distinct requirements that one walk over PyPI follows.
@@ -61,7 +61,7 @@ pub const REQUIREMENTS_DEPTH: usize = 16;
 /// Lines of all requirements files that one names, itself included.
 pub const REQUIREMENTS_LINES: usize = 200_000;
 /// Members of a wheel or an sdist.
-pub const ARCHIVE_MEMBERS: usize = 500_000;
+pub const ARCHIVE_MEMBERS: usize = 200_000;
 /// Bytes of a wheel's central directory.
 pub const ZIP_DIRECTORY_BYTES: u64 = 128 << 20;
 /// Decoded bytes of an sdist that are read in search of its PKG-INFO.

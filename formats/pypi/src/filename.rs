@@ -99,13 +99,19 @@ impl Distribution {
 
 impl Tags {
     fn serve(&self, target: &Target) -> bool {
-        let on = self.platform.split('.').any(|tag| target.platform.accepts(tag));
-        on && self.python.split('.').any(|python| self.abi.split('.').any(|abi| runs(target, python, abi)))
+        let runs_on = |platform: &str| {
+            let portable = platform == "any";
+            let runs = |python: &str, abi: &str| runs(target, python, abi, portable);
+            target.platform.accepts(platform)
+                && self.python.split('.').any(|python| self.abi.split('.').any(|abi| runs(python, abi)))
+        };
+        self.platform.split('.').any(runs_on)
     }
 }
 
-/// Tells whether an interpreter tag and an ABI tag go together in an environment, as `packaging.tags` has it.
-fn runs(target: &Target, python: &str, abi: &str) -> bool {
+/// Tells whether an interpreter tag and an ABI tag go together in an environment, as `packaging.tags` has it; `portable` is
+/// the platform tag `any`.
+fn runs(target: &Target, python: &str, abi: &str, portable: bool) -> bool {
     let (major, minor) = target.python;
     let split = python.find(|c: char| c.is_ascii_digit()).and_then(|at| python.split_at_checked(at));
     let Some((interpreter, digits)) = split else { return false };
@@ -115,22 +121,21 @@ fn runs(target: &Target, python: &str, abi: &str) -> bool {
         None => None,
     };
     let Some((tag_major, tag_minor)) = tagged else { return false };
-    if tag_major != major {
+    if tag_major != major || portable && abi != "none" {
         return false;
     }
-    match (interpreter, target.implementation) {
-        ("py", _) => abi == "none" && tag_minor.is_none_or(|n| n <= minor),
-        ("cp", Implementation::Cpython) => match (abi, tag_minor) {
-            ("abi3", Some(n)) => major == 3 && (2..=minor).contains(&n),
-            ("none", Some(n)) => n == minor,
-            ("none", None) => true,
-            (_, Some(n)) => n == minor && own_abi(abi, major, minor),
-            (_, None) => false,
+    match (interpreter, target.implementation, tag_minor) {
+        ("py", _, tag) => abi == "none" && tag.is_none_or(|n| n <= minor),
+        ("cp", Implementation::Cpython, Some(n)) => match abi {
+            "abi3" => major == 3 && (2..=minor).contains(&n),
+            "none" => n == minor,
+            _ => n == minor && own_abi(abi, major, minor),
         },
-        ("pp", Implementation::Pypy) => match abi {
-            "none" => tag_minor.is_none_or(|n| n == minor),
-            _ => tag_minor == Some(minor) && abi.starts_with(&format!("pypy{major}{minor}_")),
-        },
+        ("pp", Implementation::Pypy, Some(n)) => {
+            let own = abi == "none" || abi.starts_with(&format!("pypy{major}{minor}_"));
+            n == minor && own && !portable
+        }
+        ("pp", Implementation::Pypy, None) => abi == "none" && portable,
         _ => false,
     }
 }

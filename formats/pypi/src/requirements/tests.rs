@@ -45,7 +45,7 @@ fn refuses_with_file_and_line() {
         ("ok\n/srv/x", "is a local path"),
         ("ok\nx-1.0.tar.gz", "is a local path"),
         ("ok\nhttps://example.org/x.whl", "is a URL"),
-        ("ok\nx @ https://example.org/x.whl", "is a URL"),
+        ("ok\nx @ https://example.org/x.whl", "from a URL"),
         ("ok\nx@file", "from a URL"),
         ("ok\n--index-url https://example.org/simple", "configuration"),
         ("ok\n-i https://example.org/simple", "configuration"),
