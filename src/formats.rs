@@ -4,15 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use chantal_apt::AptOptions;
-/// Temporary.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RpmOptions {
-    /// s
-    pub mirrorlist: Option<String>,
-    /// s
-    pub metalink: Option<String>,
-}
+pub use chantal_rpm::RpmOptions;
 /// Temporary.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

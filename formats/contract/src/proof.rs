@@ -1,8 +1,10 @@
 //! Proof of origin: what verifies an upstream's signature, and what seals an index of our own.
 
-use std::fmt;
+use std::{fmt, io::SeekFrom};
 
 use serde::{Deserialize, Serialize};
+
+use crate::want::ReadSeek;
 
 /// How strictly a signature is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -75,6 +77,9 @@ pub enum VerifyError {
     /// The key may not sign, or was not bound to its certificate when it did.
     #[error("key {0} may not sign")]
     NotForSigning(Fingerprint),
+    /// What was signed cannot be read.
+    #[error("what was signed cannot be read: {0}")]
+    Unread(String),
     /// No key was configured to verify with.
     #[error("no keys are configured")]
     NoKeys,
@@ -93,6 +98,22 @@ pub trait Verifier: Send + Sync {
 
     /// Verifies a detached signature, armoured or binary, over `data`.
     fn detached(&self, data: &[u8], signature: &[u8]) -> Result<Vec<Fingerprint>, VerifyError>;
+
+    /// Verifies a detached signature over what `data` holds from byte `from` to its end, as packages of old carry it.
+    ///
+    /// The provided method reads all of it into memory; one that is to judge files of any size reads them as they are hashed.
+    fn detached_from(
+        &self,
+        data: &mut dyn ReadSeek,
+        from: u64,
+        signature: &[u8],
+    ) -> Result<Vec<Fingerprint>, VerifyError> {
+        let mut bytes = Vec::new();
+        data.seek(SeekFrom::Start(from))
+            .and_then(|_| data.read_to_end(&mut bytes))
+            .map_err(|error| VerifyError::Unread(error.to_string()))?;
+        self.detached(&bytes, signature)
+    }
 }
 
 /// Why an index could not be sealed.

@@ -3,6 +3,7 @@
 mod clients;
 mod driver;
 pub(crate) mod mirror;
+pub(crate) mod package;
 mod proof;
 
 use std::{ffi::OsString, path::PathBuf};

@@ -36,7 +36,7 @@ pub const SIGNATURE: &str = "repodata/repomd.xml.asc";
 
 const TAG_REPOMD: u64 = 0;
 const TAG_SIGNATURE: u64 = 1;
-const TAG_KEY: u64 = 2;
+const TAG_CARRIED: u64 = 2;
 const TAG_TREEINFO: u64 = 3;
 const TAG_EXTRA: u64 = 4;
 /// The tag of the first `<data>`; the others count on.
@@ -183,7 +183,9 @@ impl Walk for RpmWalk<'_> {
         let mut wants = vec![
             Want::anchor(well_known(REPOMD)?, ANCHOR_BYTES).tag(TAG_REPOMD),
             beside(SIGNATURE, SIGNATURE_BYTES, TAG_SIGNATURE)?,
-            beside("repodata/repomd.xml.key", SIGNATURE_BYTES, TAG_KEY)?,
+            beside("repodata/repomd.xml.key", SIGNATURE_BYTES, TAG_CARRIED)?,
+            // zypper asks for it first, and knows a medium by it
+            beside("media.1/media", SIGNATURE_BYTES, TAG_CARRIED)?,
         ];
         if self.options.treeinfo {
             wants.push(beside(".treeinfo", ANCHOR_BYTES, TAG_TREEINFO)?);
@@ -211,7 +213,7 @@ impl Walk for RpmWalk<'_> {
                 };
                 self.anchored(out)
             }
-            (TAG_KEY, _) | (TAG_EXTRA, None) => Ok(()),
+            (TAG_CARRIED, _) | (TAG_EXTRA, None) => Ok(()),
             (TAG_TREEINFO, body) => self.treeinfo(want, body, out),
             (TAG_EXTRA, Some(body)) => {
                 let tree = treeinfo::read_extra(&want.path, &whole(&want.path, body, ANCHOR_BYTES)?)?;

@@ -1,6 +1,6 @@
 //! A certificate: a primary key, what it says of itself, and its subkeys (RFC 9580 §10.1).
 
-use std::sync::OnceLock;
+use std::{io::Read, sync::OnceLock};
 
 use chantal_contract::proof::{Fingerprint, VerifyError};
 use pgp::{
@@ -165,7 +165,7 @@ impl Certificate {
     }
 
     /// Checks the mathematics of a signature over `data` by one of its keys, and nothing else.
-    pub fn verifies(&self, component: Component, signature: &Signature, data: &[u8]) -> bool {
+    pub fn verifies(&self, component: Component, signature: &Signature, data: impl Read) -> bool {
         match component {
             Component::Primary => signature.verify(&self.primary, data).is_ok(),
             Component::Subkey(at) => {

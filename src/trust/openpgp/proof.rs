@@ -1,6 +1,9 @@
 //! From bytes and signatures to a proof.
 
+use std::io::{Cursor, SeekFrom};
+
 use chantal_contract::{
+    ReadSeek,
     limits::{OPENPGP_SIGNATURES, SIGNATURE_BYTES},
     proof::{Fingerprint, Policy, Signed, Verifier, VerifyError},
 };
@@ -42,18 +45,27 @@ impl Verifier for Proof {
 
     fn cleartext(&self, document: &[u8]) -> Result<Signed, VerifyError> {
         let parts = cleartext::split(document).map_err(malformed)?.ok_or(VerifyError::Unsigned)?;
-        let by = self.verify(&parts.canonical(), &parts.signatures)?;
+        let by = self.verify(&mut Cursor::new(parts.canonical()), 0, &parts.signatures)?;
         Ok(Signed { text: parts.text, by })
     }
 
     fn detached(&self, data: &[u8], signature: &[u8]) -> Result<Vec<Fingerprint>, VerifyError> {
+        self.detached_from(&mut Cursor::new(data), 0, signature)
+    }
+
+    fn detached_from(
+        &self,
+        data: &mut dyn ReadSeek,
+        from: u64,
+        signature: &[u8],
+    ) -> Result<Vec<Fingerprint>, VerifyError> {
         if signature.len() as u64 > SIGNATURE_BYTES {
             return Err(malformed("it is too large"));
         }
         match signature.first() {
             None => Err(VerifyError::Unsigned),
-            Some(first) if first & 0x80 != 0 => self.verify(data, signature),
-            Some(_) => self.verify(data, &dearmour(signature).map_err(malformed)?),
+            Some(first) if first & 0x80 != 0 => self.verify(data, from, signature),
+            Some(_) => self.verify(data, from, &dearmour(signature).map_err(malformed)?),
         }
     }
 }
@@ -78,8 +90,13 @@ fn dearmour(text: &[u8]) -> Result<Vec<u8>, armour::Fault> {
 }
 
 impl Proof {
-    /// Verifies every signature of a block over `data`: one good one suffices, one that is wrong spoils it.
-    fn verify(&self, data: &[u8], block: &[u8]) -> Result<Vec<Fingerprint>, VerifyError> {
+    /// Verifies every signature of a block over `data` from byte `from` on: one good one suffices, one that is wrong spoils it.
+    fn verify(
+        &self,
+        data: &mut dyn ReadSeek,
+        from: u64,
+        block: &[u8],
+    ) -> Result<Vec<Fingerprint>, VerifyError> {
         if self.keyring.is_empty() {
             return Err(VerifyError::NoKeys);
         }
@@ -88,7 +105,7 @@ impl Proof {
         let mut unknown = Vec::new();
         let mut refused = None;
         for signature in &signatures {
-            match self.judge(signature, data) {
+            match self.judge(signature, data, from) {
                 Ok(signer) => by.push(signer),
                 Err(VerifyError::Bad(signer)) => return Err(VerifyError::Bad(signer)),
                 Err(VerifyError::UnknownKey(issuer)) => unknown.extend(issuer),
@@ -105,7 +122,12 @@ impl Proof {
     }
 
     /// Judges one signature; two keys may share an ID, so that every candidate is tried.
-    fn judge(&self, signature: &Signature, data: &[u8]) -> Result<Fingerprint, VerifyError> {
+    fn judge(
+        &self,
+        signature: &Signature,
+        data: &mut dyn ReadSeek,
+        from: u64,
+    ) -> Result<Fingerprint, VerifyError> {
         let certificates = &self.keyring.certificates;
         let mut verdict = Err(VerifyError::UnknownKey(vec![issuer(signature)]));
         let mut bad = None;
@@ -115,7 +137,8 @@ impl Proof {
                 if let Some(what) = weak_hash(signature) {
                     return Err(VerifyError::Weak { by, what });
                 }
-                if !certificate.verifies(component, signature, data) {
+                data.seek(SeekFrom::Start(from)).map_err(|e| VerifyError::Unread(e.to_string()))?;
+                if !certificate.verifies(component, signature, &mut *data) {
                     bad = bad.or(Some(by));
                     continue;
                 }

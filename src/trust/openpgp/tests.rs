@@ -133,6 +133,9 @@ fn every_algorithm_that_gpg_makes_is_verified() {
             assert_eq!(proof.detached(TEXT.as_bytes(), &detached).unwrap(), [print(&key)]);
             let tampered = TEXT.replace("stable", "stabler");
             assert_eq!(proof.detached(tampered.as_bytes(), &detached), Err(VerifyError::Bad(print(&key))));
+            let mut file = std::io::Cursor::new(format!("before{TEXT}"));
+            assert_eq!(proof.detached_from(&mut file, 6, &detached).unwrap(), [print(&key)]);
+            assert_eq!(proof.detached_from(&mut file, 5, &detached), Err(VerifyError::Bad(print(&key))));
         }
         assert!(gpg.gpgv_says_good(&proof.keyring, &signed));
     }

@@ -78,3 +78,6 @@ fn measure(file: &RepoPath, input: &mut dyn ReadSeek) -> Result<Measured, Format
     }
     measurer.finish().map_err(|m| broken(std::io::Error::other(m)))
 }
+
+#[cfg(test)]
+mod tests;

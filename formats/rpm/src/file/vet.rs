@@ -1,10 +1,10 @@
 //! The proof that a package comes from its vendor: the signature over its header, and the digest in it over the payload.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
 use chantal_contract::{
     Algorithm, Checksum, FormatError, Policy, ReadSeek, RepoPath, Verifier, VerifyError, digest::Hasher,
-    limits::RPM_LEGACY_SIGNED_BYTES, proof::Fingerprint,
+    proof::Fingerprint,
 };
 
 use crate::location::is_package;
@@ -51,7 +51,7 @@ fn signers(
         [tag::SIG_PGP, tag::SIG_GPG].into_iter().filter_map(|t| rpm.signature.bytes(t)).collect();
     let bound = payload_digest(&rpm.header).map_err(refuse)?;
     if let (Some(digest), false) = (bound, over_header.is_empty()) {
-        let by = any_good(proof, rpm.header.raw(), &over_header).map_err(refuse)?;
+        let by = any_good(&over_header, |s| proof.detached(rpm.header.raw(), s)).map_err(refuse)?;
         seek(file, input, rpm.payload_at)?;
         if hash(file, input, digest.algorithm())? != digest.value() {
             let signer = by.into_iter().next().unwrap_or_else(|| Fingerprint(String::new()));
@@ -60,17 +60,7 @@ fn signers(
         return Ok(by);
     }
     if !over_all.is_empty() {
-        seek(file, input, rpm.header_at)?;
-        let mut all = Vec::new();
-        input
-            .take(RPM_LEGACY_SIGNED_BYTES + 1)
-            .read_to_end(&mut all)
-            .map_err(|source| FormatError::Decode { file: file.clone(), source })?;
-        if all.len() as u64 > RPM_LEGACY_SIGNED_BYTES {
-            let what = "the size of a package that is signed as a whole";
-            return Err(FormatError::Limit { file: file.clone(), what, limit: RPM_LEGACY_SIGNED_BYTES });
-        }
-        return any_good(proof, &all, &over_all).map_err(refuse);
+        return any_good(&over_all, |s| proof.detached_from(input, rpm.header_at, s)).map_err(refuse);
     }
     if over_header.is_empty() {
         return Err(refuse(VerifyError::Unsigned));
@@ -105,13 +95,12 @@ fn payload_digest(header: &Header) -> Result<Option<Checksum>, VerifyError> {
 
 /// Returns who made the first good one of several signatures, or why the last is none.
 fn any_good(
-    proof: &dyn Verifier,
-    data: &[u8],
     signatures: &[impl AsRef<[u8]>],
+    mut judge: impl FnMut(&[u8]) -> Result<Vec<Fingerprint>, VerifyError>,
 ) -> Result<Vec<Fingerprint>, VerifyError> {
     let mut why = VerifyError::Unsigned;
     for signature in signatures {
-        match proof.detached(data, signature.as_ref()) {
+        match judge(signature.as_ref()) {
             Ok(by) => return Ok(by),
             Err(error) => why = error,
         }

@@ -74,6 +74,12 @@ impl Keyring {
         self.gpg(&["--armor", "--output", "-", "--detach-sign", path.to_str().unwrap()])
     }
 
+    /// Makes a detached signature as a package carries it.
+    pub fn sign_binary(&self, data: &[u8]) -> Vec<u8> {
+        let path = self.file("to-sign", data);
+        self.gpg(&["--output", "-", "--detach-sign", path.to_str().unwrap()])
+    }
+
     /// Exports the public key.
     pub fn public(&self) -> Vec<u8> {
         self.gpg(&["--armor", "--export"])
