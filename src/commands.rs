@@ -1,1 +1,93 @@
-//! Room `commands`.
+//! Room `commands`: one file per verb; the only room that prints.
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+mod audit;
+mod completions;
+mod config;
+mod context;
+mod ending;
+mod init;
+mod key;
+mod man;
+mod printer;
+pub mod reference;
+mod repo;
+mod rooms;
+mod trust;
+
+use context::{Context, Globals};
+use ending::Ending;
+
+use crate::report::log::LogFormat;
+
+/// Carries package repositories across an air gap.
+///
+/// A collector mirrors APT, RPM and PyPI upstreams and writes signed, incremental bundles; a receiver proves every byte, imports,
+/// and publishes repositories that stock clients use as if they were upstream.
+#[derive(Debug, Parser)]
+#[command(name = "chantal", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 refused by verification, 4 partly done"
+)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Init(init::Args),
+    Config(config::Args),
+    Repo(repo::Args),
+    Key(key::Args),
+    Trust(trust::Args),
+    Audit(audit::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Verb {
+    fn run(self, context: &Context) -> anyhow::Result<Ending> {
+        match self {
+            Self::Init(args) => init::run(&args, context),
+            Self::Config(args) => config::run(&args, context),
+            Self::Repo(args) => repo::run(&args, context),
+            Self::Key(args) => key::run(&args, context),
+            Self::Trust(args) => trust::run(&args, context),
+            Self::Audit(args) => audit::run(&args, context),
+            Self::Completions(args) => completions::run(&args, context),
+            Self::Man(args) => man::run(&args, context),
+        }
+    }
+}
+
+/// Runs the program: parses `arguments`, does what they say, returns the exit code of DESIGN §9.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let parsed =
+        Cli::command().try_get_matches_from(arguments).and_then(|found| Cli::from_arg_matches(&found));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // help and version go to stdout and are no error; a closed stdout is none, either
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let format = cli.globals.log_format;
+    match Context::new(cli.globals).and_then(|context| cli.verb.run(&context)) {
+        Ok(ending) => ending.into(),
+        Err(error) if ending::is_closed(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            printer::complain(&match format {
+                LogFormat::Text => ending::explain(&error),
+                LogFormat::Json => ending::event(&error),
+            });
+            ExitCode::from(ending::code(&error))
+        }
+    }
+}

@@ -1,3 +1,7 @@
-//! x
+//! Arguments in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chantal::commands::main(std::env::args_os())
+}

@@ -1,0 +1,74 @@
+//! `chantal config`: what the configuration says, and whether it can be read.
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::{context::Context, ending::Ending};
+use crate::{
+    config::{Config, ConfigError, FilePath},
+    formats,
+    report::human::count,
+    trust::Keyring,
+};
+
+/// Check, show or describe the configuration
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Read it and every file that it names, and point at what is wrong
+    Check,
+    /// Print what is in force: includes merged, defaults filled in, `${NAME}` left as it is
+    Show,
+    /// Print the JSON schema
+    Schema,
+}
+
+#[derive(Serialize)]
+struct Checked {
+    files: Vec<String>,
+    repositories: usize,
+    sites: usize,
+}
+
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
+    match args.verb {
+        Verb::Check => {
+            let config = context.config()?;
+            for repository in config.repositories.iter().filter(|repository| repository.has_upstream()) {
+                formats::build(repository).map_err(ConfigError::from)?;
+                let keys: Vec<_> = repository.keys.iter().map(FilePath::resolve).collect();
+                Keyring::load(&keys)
+                    .with_context(|| format!("cannot read the keys of `{}`", repository.name))?;
+            }
+            let checked = Checked {
+                files: config.files.iter().map(|path| path.display().to_string()).collect(),
+                repositories: config.repositories.len(),
+                sites: config.sites.len(),
+            };
+            context.printer.show(&checked, |checked| {
+                format!(
+                    "{}: good ({}, {})",
+                    checked.files.join(", "),
+                    count(checked.repositories as u64, "repository"),
+                    count(checked.sites as u64, "site"),
+                )
+            })?;
+        }
+        Verb::Show => {
+            let config = context.config()?;
+            if context.printer.is_json() {
+                context.printer.show(&config, |_| String::new())?;
+            } else {
+                context.printer.text(&config.show()?)?;
+            }
+        }
+        Verb::Schema => context.printer.text(&serde_json::to_string_pretty(&Config::schema())?)?,
+    }
+    Ok(Ending::Done)
+}

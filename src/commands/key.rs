@@ -1,0 +1,136 @@
+//! `chantal key`: the site's own key.
+
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::{context::Context, ending::Ending};
+use crate::{
+    config::Config,
+    trust::{Keyring, Passphrase, SiteKey},
+};
+
+/// Make or show the site's own key, and list the keys that upstreams sign with
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make the site's key where the configuration says (Ed25519, OpenSSH format, mode 0600); refuses where one is
+    Generate,
+    /// Print the public key as an OpenSSH line, for `chantal trust add` on the other side
+    Show,
+    /// List the site's key and every key that upstreams sign with, with fingerprints
+    List,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    site: String,
+    fingerprint: String,
+    line: String,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    keys: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    of: String,
+    role: &'static str,
+    algorithm: String,
+    fingerprint: String,
+    note: String,
+}
+
+/// Reads the site's key; a passphrase comes from `$CHANTAL_KEY_PASSPHRASE` or `$CHANTAL_KEY_PASSPHRASE_FILE`.
+pub fn load(config: &Config) -> anyhow::Result<SiteKey> {
+    Ok(SiteKey::load(&config.key.resolve(), &Passphrase::from_env())?)
+}
+
+/// Makes a site's key with its public line beside it.
+pub fn make(path: &Path, site: &str) -> anyhow::Result<SiteKey> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).with_context(|| format!("cannot make `{}`", directory.display()))?;
+    }
+    let key = SiteKey::generate(path, site, &Passphrase::from_env())?;
+    let public = path.with_added_extension("pub");
+    fs::write(&public, format!("{}\n", key.public_line()))
+        .with_context(|| format!("cannot write `{}`", public.display()))?;
+    Ok(key)
+}
+
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
+    let config = context.config()?;
+    match args.verb {
+        Verb::Generate => {
+            let key = make(&config.key.resolve(), config.site.as_str())?;
+            show(&key, &config, context)?;
+        }
+        Verb::Show => show(&load(&config)?, &config, context)?,
+        Verb::List => list(&config, context)?,
+    }
+    Ok(Ending::Done)
+}
+
+fn show(key: &SiteKey, config: &Config, context: &Context) -> anyhow::Result<()> {
+    let shown = Shown {
+        site: config.site.to_string(),
+        fingerprint: key.fingerprint().to_string(),
+        line: key.public_line(),
+    };
+    context.printer.show(&shown, |shown| shown.line.clone())?;
+    context.printer.say(&format!("fingerprint {}", shown.fingerprint));
+    Ok(())
+}
+
+fn list(config: &Config, context: &Context) -> anyhow::Result<()> {
+    use crate::report::table::Align::Left;
+    let own = load(config)?;
+    let mut keys = vec![Row {
+        of: config.site.to_string(),
+        role: "site",
+        algorithm: "ssh-ed25519".into(),
+        fingerprint: own.fingerprint().to_string(),
+        note: config.key.resolve().display().to_string(),
+    }];
+    for repository in config.repositories.iter().filter(|repository| !repository.keys.is_empty()) {
+        let paths: Vec<_> = repository.keys.iter().map(crate::config::FilePath::resolve).collect();
+        let keyring = Keyring::load(&paths)
+            .with_context(|| format!("cannot read the keys of `{}`", repository.name))?;
+        for certificate in keyring.certificates(context.now) {
+            keys.push(Row {
+                of: repository.name.to_string(),
+                role: "upstream",
+                algorithm: "openpgp".into(),
+                fingerprint: certificate.fingerprint.to_string(),
+                note: certificate.users.first().cloned().unwrap_or_default(),
+            });
+        }
+    }
+    context.printer.show(&Listed { keys }, |listed| {
+        let rows: Vec<Vec<String>> = listed
+            .keys
+            .iter()
+            .map(|row| {
+                vec![
+                    row.of.clone(),
+                    row.role.into(),
+                    row.algorithm.clone(),
+                    row.fingerprint.clone(),
+                    row.note.clone(),
+                ]
+            })
+            .collect();
+        let headings =
+            [("of", Left), ("role", Left), ("algorithm", Left), ("fingerprint", Left), ("note", Left)];
+        context.printer.table(&headings, &rows)
+    })
+}

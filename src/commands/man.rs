@@ -1,0 +1,35 @@
+//! `chantal man`: the manual pages.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::{context::Context, ending::Ending, reference};
+
+/// Print the manual page, or write one page per command into a directory
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Write `chantal.1`, `chantal-sync.1` and so on here
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
+    let pages = reference::man_pages()?;
+    match &args.out {
+        None => {
+            if let Some((_, page)) = pages.first() {
+                context.printer.text(page)?;
+            }
+        }
+        Some(directory) => {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make `{}`", directory.display()))?;
+            for (name, page) in &pages {
+                let path = directory.join(name);
+                std::fs::write(&path, page).with_context(|| format!("cannot write `{}`", path.display()))?;
+            }
+        }
+    }
+    Ok(Ending::Done)
+}

@@ -1,0 +1,38 @@
+//! What the errors of the rooms mean for exit code and hint.
+
+use std::error::Error;
+
+use chantal_contract::{VerifyError, name::NameError};
+
+use crate::trust::{KeyError, KeyringError, SshsigError, TrustError};
+
+/// Exit code and hint.
+type Nature = (u8, Option<String>);
+
+/// Returns exit code and hint of a room's error; none for anything else.
+pub fn nature(cause: &(dyn Error + 'static)) -> Option<Nature> {
+    of_trust(cause)
+}
+
+fn of_trust(cause: &(dyn Error + 'static)) -> Option<Nature> {
+    if let Some(error) = cause.downcast_ref::<TrustError>() {
+        let code = match error {
+            TrustError::Key(_) => 1,
+            _ => 3,
+        };
+        return Some((code, error.hint()));
+    }
+    if let Some(error) = cause.downcast_ref::<KeyError>() {
+        return Some((1, error.hint()));
+    }
+    if let Some(error) = cause.downcast_ref::<KeyringError>() {
+        return Some((2, error.hint()));
+    }
+    if cause.is::<SshsigError>()
+        || cause.is::<VerifyError>()
+        || cause.is::<chantal_bundle::trust::TrustError>()
+    {
+        return Some((3, None));
+    }
+    cause.is::<NameError>().then_some((2, None))
+}
