@@ -8,17 +8,22 @@ use std::{
     sync::Arc,
 };
 
+use chantal_contract::Digest;
 use jiff::Timestamp;
 
 mod batch;
 mod catalog;
 mod error;
 mod event;
+pub mod evidence;
 mod file;
 mod journal;
 mod lock;
+mod manifests;
 mod name;
+mod packs;
 mod pool;
+mod snapshot;
 mod stage;
 
 pub use batch::{Batch, BlobWriter};
@@ -28,10 +33,14 @@ pub use catalog::{
 };
 pub use error::{Object, StoreError};
 pub use event::{Carried, Delivery, Event, FORMAT, StateRef};
+pub use evidence::Evidence;
 pub use journal::{Entry, Journal, JournalReport};
 pub use lock::{Holder, Lock, LockGuard};
+pub use manifests::{CHAIN, ManifestReader, ManifestWriter, Manifests};
 pub use name::{Address, Name, NameError, SiteName, SnapshotName};
+pub use packs::{PackWriter, Packs};
 pub use pool::{Pool, Verdict};
+pub use snapshot::Snapshot;
 
 /// Everything that a site keeps, below one directory on a local disk.
 #[derive(Debug)]
@@ -39,6 +48,8 @@ pub struct Store {
     root: PathBuf,
     site: SiteName,
     pool: Pool,
+    packs: Packs,
+    manifests: Manifests,
     journal: Journal,
     catalog: Arc<Catalog>,
 }
@@ -93,7 +104,15 @@ impl Store {
                 known: format!("format {FORMAT}"),
             });
         }
-        Ok(Self { root: root.into(), site, pool: Pool::new(root), journal, catalog })
+        Ok(Self {
+            root: root.into(),
+            site,
+            pool: Pool::new(root),
+            packs: Packs::new(root),
+            manifests: Manifests::new(root),
+            journal,
+            catalog,
+        })
     }
 
     /// Returns the directory.
@@ -109,6 +128,21 @@ impl Store {
     /// Returns the blobs.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Returns the index records.
+    pub fn packs(&self) -> &Packs {
+        &self.packs
+    }
+
+    /// Returns the manifests.
+    pub fn manifests(&self) -> &Manifests {
+        &self.manifests
+    }
+
+    /// Opens a snapshot by its manifest's digest.
+    pub fn snapshot(&self, manifest: &Digest) -> Result<Snapshot, StoreError> {
+        Snapshot::open(*manifest, &self.pool, &self.packs, &self.manifests)
     }
 
     /// Returns the journal.

@@ -219,15 +219,19 @@ impl StoreError {
         Self::Damaged { path: path.into(), place: place.into(), why: why.into() }
     }
 
+    /// Says what is wrong with a stored manifest; what the system said of a file stays that.
     pub(crate) fn manifest(digest: Digest, source: ManifestError) -> Self {
         match source {
-            ManifestError::Io(error)
-                if error.get_ref().is_some_and(|e| e.is::<StoreError>())
-                    || matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
-            {
-                Self::io(Path::new("manifests"), error)
-            }
+            ManifestError::Io(error) if is_ours(&error) => Self::io(Path::new("manifests"), error),
             source => Self::Manifest { digest, source },
+        }
+    }
+
+    /// Says what is wrong with a manifest that is being written.
+    pub(crate) fn from_new_manifest(source: ManifestError) -> Self {
+        match source {
+            ManifestError::Io(error) if is_ours(&error) => Self::io(Path::new("manifests"), error),
+            source => Self::NewManifest { source },
         }
     }
 
@@ -254,6 +258,11 @@ impl StoreError {
             _ => return None,
         })
     }
+}
+
+/// Tells whether one of the store's errors is inside.
+fn is_ours(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<StoreError>())
 }
 
 /// Lists at most eight of `names`.

@@ -28,7 +28,7 @@ pub(in crate::store) struct Line {
     entry: Entry,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Form {
     number: u64,
@@ -36,8 +36,8 @@ struct Form {
     at: Timestamp,
     prev: Digest,
     event: serde_json::Value,
-    #[serde(default, skip_serializing)]
-    check: String,
+    #[serde(rename = "check")]
+    _check: String,
 }
 
 #[derive(Serialize)]

