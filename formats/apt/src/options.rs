@@ -85,6 +85,11 @@ impl AptOptions {
             _ => Err("a language is a code such as `en`, `pt_BR` or `sr@latin`".into()),
         })?;
         let suites: Vec<_> = self.suites.iter().filter_map(|name| Suite::new(name).ok()).collect();
+        for (at, suite) in suites.iter().enumerate() {
+            if let Some(same) = suites.iter().take(at).find(|earlier| earlier.is_at(suite)) {
+                return Err(refuse("suites", &format!("`{same}` and `{suite}` are one directory")));
+            }
+        }
         let flat = suites.iter().filter(|suite| suite.flat).count();
         if flat > 0 && flat < suites.len() {
             return Err(refuse("suites", "a flat suite (one that ends in `/`) cannot stand beside others"));
@@ -165,6 +170,7 @@ mod tests {
             ("suites", json!(["/s"]), "is absolute"),
             ("suites", json!(["s", "flat/"]), "cannot stand beside others"),
             ("suites", json!(["flat/"]), "option `apt.components`: a flat suite"),
+            ("suites", json!(["./", "/"]), "`./` and `/` are one directory"),
             ("suites", json!([""]), "one of them is empty"),
             ("suites", json!(["a b"]), "a blank"),
             ("components", json!([]), "option `apt.components`: at least one is needed"),

@@ -46,6 +46,22 @@ impl Suite {
     }
 }
 
+impl Suite {
+    /// Tells whether both lie in the same directory.
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        self.directory == other.directory
+    }
+
+    /// Tells whether a suite that calls itself `name` is the one that was asked for, by the rule by which apt warns.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        // Debian's security suites of old: `stretch/updates` calls itself `stretch`
+        self.flat
+            || self.name == name
+            || self.name.split('/').next() == Some(name)
+            || self.name.rsplit('/').next() == Some(name)
+    }
+}
+
 impl fmt::Display for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)

@@ -4,6 +4,8 @@
 //! that answers 404 fails the whole source, so every such index of the chosen components and architectures is wanted. What
 //! clients do without when it is not there (`Packages.diff`, `binary-amd64/Release`, `i18n/Index`) is left out.
 
+use std::collections::HashSet;
+
 use chantal_contract::{FormatError, RepoPath, codec::Codec};
 
 use crate::{
@@ -112,7 +114,7 @@ pub(crate) fn choose(
     options: &AptOptions,
     honoured: &mut Vec<Switch>,
 ) -> Result<Vec<Target>, FormatError> {
-    let mut chosen = Chosen { release, options, honoured, targets: Vec::new() };
+    let mut chosen = Chosen { release, options, honoured, targets: Vec::new(), bases: HashSet::new() };
     if suite.flat {
         chosen.flat();
         if chosen.targets.iter().all(|target| target.content != Content::Packages) {
@@ -150,6 +152,8 @@ struct Chosen<'a> {
     options: &'a AptOptions,
     honoured: &'a mut Vec<Switch>,
     targets: Vec<Target>,
+    /// The paths of `targets`; a `Release` may list very many.
+    bases: HashSet<String>,
 }
 
 impl Chosen<'_> {
@@ -160,7 +164,7 @@ impl Chosen<'_> {
         }
         let empty = self.release.listed(&base).is_some_and(|listed| listed.size == 0);
         let need = if empty { Need::Empty } else { need };
-        if self.targets.iter().all(|target| target.base != base) {
+        if self.bases.insert(base.clone()) {
             self.targets.push(Target { base, content, need });
         }
         true

@@ -145,6 +145,12 @@ impl<'a> AptWalk<'a> {
         if release.date.is_none() {
             notice(anchor, "has no `Date` that can be read, so its age is unknown", out)?;
         }
+        let names: Vec<&str> =
+            [&release.suite, &release.codename].into_iter().flatten().map(String::as_str).collect();
+        if !names.is_empty() && !names.iter().any(|name| suite.is_called(name)) {
+            let names = names.join("` and `");
+            notice(anchor, format!("calls itself `{names}`, not `{suite}`: clients will warn of it"), out)?;
+        }
         self.coverage.date = self.coverage.date.max(release.date);
         self.coverage.valid_until = match (self.coverage.valid_until, release.valid_until) {
             (Some(a), Some(b)) => Some(a.min(b)),

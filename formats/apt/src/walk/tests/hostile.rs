@@ -1,5 +1,7 @@
 //! Upstreams that mean harm: signed ones, for what is not signed is not read.
 
+use std::fmt::Write as _;
+
 use chantal_contract::FormatError;
 use serde_json::json;
 
@@ -174,4 +176,96 @@ fn tampered_indexes_do_not_reach_the_walk() {
     index[20] ^= 1;
     let error = walk(&apt(json!({})), &files).unwrap_err().to_string();
     assert!(error.contains("expected sha256:"), "{error}");
+}
+
+#[test]
+fn very_many_listed_files_take_no_more_than_their_number() {
+    let mut release = Repo::new("s").index("main/binary-amd64/Packages", "").release();
+    let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    for n in 0..60_000 {
+        writeln!(release, " {digest} 0 main/dep11/icons-{n}.tar.gz").unwrap();
+    }
+    let mut files = Files::new();
+    files.insert("dists/s/InRelease".into(), crate::harness::clearsigned(&release, "good AAAA"));
+    let keys = crate::harness::Keys(chantal_contract::Policy::Require);
+    let apt = apt(json!({}));
+    let mut walk = chantal_contract::Format::walk(&apt, &keys);
+    let mut wants = 0;
+    for want in walk.start().unwrap() {
+        let found = files.get(want.path.as_str());
+        let mut reader = std::io::Cursor::new(found.map(Vec::as_slice).unwrap_or_default());
+        let measured = chantal_contract::Measured { sha256: chantal_contract::Digest::of(b""), size: 0 };
+        let body = found.map(|_| chantal_contract::Body::checked(&mut reader, measured));
+        let answer = chantal_contract::Answer { body, base: None, next: None };
+        walk.feed(&want, answer, &mut |_| {
+            wants += 1;
+            Ok(())
+        })
+        .unwrap();
+    }
+    assert_eq!(wants, 60_001);
+}
+
+/// Flips bits, cuts and repeats parts of good input: everything ends in an answer or an error.
+#[test]
+fn garbled_input_never_panics() {
+    let packages = [stanza("a", "1:1-1", "amd64", b"a"), stanza("b", "2~rc1", "all", b"b")].join("\n");
+    let release = Repo::new("s")
+        .field("Valid-Until: Sat, 18 Jul 2026 00:00:00 UTC")
+        .index("main/a", &packages)
+        .release();
+    let deb = {
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(packages.len() as u64);
+        archive.append_data(&mut header, "control", packages.as_bytes()).unwrap();
+        let control = archive.into_inner().unwrap();
+        let member = |name: &str, size: usize| format!("{name:<16}{:<32}{size:<10}`\n", "0").into_bytes();
+        [
+            b"!<arch>\n".to_vec(),
+            member("debian-binary", 4),
+            b"2.0\n".to_vec(),
+            member("control.tar", control.len()),
+            control,
+            member("data.tar", 0),
+        ]
+        .concat()
+    };
+    let path: chantal_contract::RepoPath = "x".parse().unwrap();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut dice = |sides: usize| {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        usize::try_from(state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap() % sides
+    };
+    let mut answered = 0;
+    for round in 0..3_000 {
+        let mut bytes = [packages.as_bytes(), release.as_bytes(), &deb][round % 3].to_vec();
+        for _ in 0..=dice(4) {
+            let (at, other) = (dice(bytes.len()), dice(bytes.len()));
+            match dice(4) {
+                0 => bytes[at] ^= 1 << dice(8),
+                1 => bytes.truncate(at.max(1)),
+                2 => bytes.extend_from_within(at.min(other)..at.max(other)),
+                _ => bytes[at] = b"\n:\0 /.\xff-"[dice(8)],
+            }
+        }
+        let mut input = bytes.as_slice();
+        let split = crate::deb822::stanzas(&mut input, &path, &mut |stanza| {
+            let _ = (crate::packages::binary(&stanza, &path), crate::packages::source(&stanza, &path));
+            Ok(())
+        });
+        let read = crate::Release::parse(&bytes, &path);
+        let inspected = crate::deb::inspect(&path, &mut std::io::Cursor::new(&bytes));
+        let text = crate::clearsign::unverified_text(&crate::harness::clearsigned(
+            &String::from_utf8_lossy(&bytes),
+            "x",
+        ));
+        answered += usize::from(split.is_ok())
+            + usize::from(read.is_ok())
+            + usize::from(inspected.is_ok())
+            + usize::from(text.is_some());
+    }
+    assert!(answered > 0, "not one input was left whole enough to be read");
 }
