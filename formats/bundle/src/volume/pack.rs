@@ -98,6 +98,11 @@ impl<V: Volumes> Packer<V> {
         Ok(())
     }
 
+    /// Gives up and returns what stands behind, so that it can say what failed.
+    pub fn abandon(self) -> V {
+        self.out
+    }
+
     fn fits(&self, size: u64) -> bool {
         size <= MEMBER_BYTES && volume_bound(self.bound, self.buffer.len() as u64, size) <= self.limit
     }

@@ -1,0 +1,103 @@
+//! Believing a bundle: trust chain, signatures, manifest, in this order.
+
+use std::path::{Path, PathBuf};
+
+use chantal_bundle::{Manifest, TrustDocument, manifest::TrustLink};
+use chantal_contract::{Digest, SiteName, limits::TRUST_BYTES};
+
+use super::{
+    TransferError,
+    medium::{self, Front},
+};
+use crate::{
+    store::Store,
+    trust::{self, TrustError},
+};
+
+/// A bundle whose manifest was signed by whom it says.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub dir: PathBuf,
+    pub manifest: Manifest,
+    /// The manifest's exact bytes.
+    pub bytes: Vec<u8>,
+    /// Their digest.
+    pub digest: Digest,
+}
+
+/// Trust documents that a chain brought and that were not known before, in order.
+pub(super) type News = Vec<TrustDocument>;
+
+/// What came of looking at a bundle: new trust documents count even when the bundle is refused.
+pub(super) struct Judged {
+    pub news: News,
+    pub verdict: Result<Admitted, TransferError>,
+}
+
+/// Looks at a bundle's front; parses its manifest only after the signature over it was found good.
+pub(super) fn judge(store: &Store, dir: &Path) -> Result<Judged, TransferError> {
+    let front = medium::front(dir)?;
+    let accepted = accepted(store, dir, &front)?;
+    let news = trust::document::follow(&accepted, &front.chain)
+        .map_err(|source| TransferError::Untrusted { path: dir.into(), source })?;
+    let current = news.last().unwrap_or(&accepted);
+    let verdict = admit(dir, current, front);
+    Ok(Judged { news, verdict })
+}
+
+/// Finds the accepted document that the chain contains; without one, says which is nearest.
+fn accepted(store: &Store, dir: &Path, front: &Front) -> Result<TrustDocument, TransferError> {
+    let known = known(store)?;
+    let contains = |document: &TrustDocument| {
+        let link = front.chain.get(document.version as usize - 1);
+        document.encode().is_ok_and(|bytes| link.is_some_and(|l| l.document == bytes))
+    };
+    if let Some(document) = known.iter().find(|d| contains(d)) {
+        return Ok(document.clone());
+    }
+    // Of one collector alone the chain rule can say what is wrong: older, or forked.
+    if let [only] = known.as_slice()
+        && let Err(source) = trust::document::follow(only, &front.chain)
+    {
+        return Err(TransferError::Untrusted { path: dir.into(), source });
+    }
+    let known: Vec<SiteName> = known.into_iter().map(|d| d.collector).collect();
+    Err(match known.is_empty() {
+        true => TransferError::NoTrust { path: dir.into() },
+        false => TransferError::Stranger { path: dir.into(), known },
+    })
+}
+
+/// Reads the newest accepted trust document of every collector.
+fn known(store: &Store) -> Result<Vec<TrustDocument>, TransferError> {
+    let mut known = Vec::new();
+    for collector in store.catalog().collectors()? {
+        if let Some((_, digest)) = store.catalog().trust(&collector)? {
+            let bytes = store.pool().read(&digest, TRUST_BYTES as u64)?;
+            let document = TrustDocument::parse(&bytes).map_err(|e| TransferError::Untrusted {
+                path: store.pool().path(&digest),
+                source: TrustError::from(e),
+            })?;
+            known.push(document);
+        }
+    }
+    Ok(known)
+}
+
+fn admit(dir: &Path, document: &TrustDocument, front: Front) -> Result<Admitted, TransferError> {
+    let Front { manifest: bytes, signatures, chain } = front;
+    let path = || dir.to_path_buf();
+    trust::admit(document, &bytes, &signatures)
+        .map_err(|source| TransferError::Untrusted { path: path(), source })?;
+    let manifest =
+        Manifest::parse(&bytes).map_err(|source| TransferError::Manifest { path: path(), source })?;
+    if manifest.collector != document.collector {
+        let (found, proven) = (manifest.collector, document.collector.clone());
+        return Err(TransferError::WrongStream { path: path(), found, proven });
+    }
+    let listed = (1..).zip(&chain).map(|(version, l)| TrustLink { version, sha256: Digest::of(&l.document) });
+    if !listed.eq(manifest.trust.iter().copied()) {
+        return Err(TransferError::OtherChain { path: path() });
+    }
+    Ok(Admitted { dir: path(), digest: Digest::of(&bytes), manifest, bytes })
+}

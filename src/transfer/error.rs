@@ -1,0 +1,451 @@
+//! What may go wrong between two stores, and what helps.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use chantal_bundle::{
+    BundleName, BundleNameError, VolumeNumber,
+    cells::CellError,
+    delta::{LinesError, PatchError},
+    index::IndexError,
+    manifest::ManifestError,
+    volume::{PackError, UnpackError},
+};
+use chantal_contract::{Digest, Mismatch, Name, SiteName};
+
+use crate::{
+    store::StoreError,
+    trust::{KeyError, TrustError},
+};
+
+/// A snapshot that a bundle starts from and the site does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingBase {
+    /// Its repository.
+    pub repository: Name,
+    /// The digest of its manifest.
+    pub manifest: Digest,
+    /// The bundle that brought it, as far as the collector knew.
+    pub bundle: Option<String>,
+}
+impl fmt::Display for MissingBase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digest = self.manifest.hex();
+        write!(f, "`{}` {}", self.repository, digest.get(..12).unwrap_or(&digest))?;
+        match &self.bundle {
+            Some(bundle) => write!(f, " (brought by {bundle})"),
+            None => Ok(()),
+        }
+    }
+}
+
+struct List<'a, T>(&'a [T]);
+impl<T: fmt::Display> fmt::Display for List<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, item) in self.0.iter().take(5).enumerate() {
+            write!(f, "{}{item}", if n > 0 { ", " } else { "" })?;
+        }
+        match self.0.len() {
+            0..=5 => Ok(()),
+            more => write!(f, " and {} more", more - 5),
+        }
+    }
+}
+
+/// Why a bundle was not written, believed or imported.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file cannot be read or written.
+    #[error("`{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The file system is full, or will be.
+    #[error("`{}` has {free} bytes free, {needed} are needed", path.display())]
+    NoSpace {
+        /// A directory on it.
+        path: PathBuf,
+        /// What is needed, in bytes.
+        needed: u64,
+        /// What is there, in bytes.
+        free: u64,
+    },
+    /// The site's key cannot sign.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Names do not fit.
+    #[error(transparent)]
+    Name(#[from] BundleNameError),
+
+    /// Another thread of the same transfer failed, and says why.
+    #[error("another thread of this transfer failed")]
+    Interrupted,
+
+    // --- export ---
+    /// Nothing was chosen that could be exported.
+    #[error("there is nothing to export for site `{site}`: none of its repositories has a snapshot")]
+    NothingThere {
+        /// The site.
+        site: SiteName,
+    },
+    /// The base that was asked for is neither a snapshot of any chosen repository nor a bundle.
+    #[error(
+        "`{asked}` is neither a snapshot of a repository of site `{site}` nor a bundle that was exported to it"
+    )]
+    UnknownBase {
+        /// What was asked for.
+        asked: String,
+        /// The site.
+        site: SiteName,
+    },
+    /// No trust document was accepted of this site itself, so that nobody could verify what it signs.
+    #[error("site `{site}` has no trust document that names its key")]
+    NoOwnTrust {
+        /// This site.
+        site: SiteName,
+    },
+    /// The site's key may not sign bundles, or not alone.
+    #[error("the site's key cannot sign this bundle: {source}")]
+    OwnTrust {
+        /// Why.
+        source: TrustError,
+    },
+    /// A directory stands where the bundle would.
+    #[error("`{}` exists and is not the bundle that would be written there", path.display())]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Blobs cannot be packed into volumes.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The manifest that would be written breaks a rule of the format.
+    #[error("this bundle cannot be written: {0}")]
+    Unwritable(ManifestError),
+    /// A state's list cannot be read.
+    #[error("repository `{repository}`: {source}")]
+    Lines {
+        /// The repository.
+        repository: Name,
+        /// Why.
+        source: LinesError,
+    },
+
+    // --- reading ---
+    /// Neither a bundle nor a volume lies there.
+    #[error("`{}` holds neither a bundle nor a volume of one", path.display())]
+    NoBundle {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// A file of a bundle is a device, a pipe or a directory.
+    #[error("`{}` is no regular file", path.display())]
+    NoFile {
+        /// What it is called.
+        path: PathBuf,
+    },
+    /// A file of a bundle is larger than such files are.
+    #[error("`{}` is larger than {limit} bytes", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The most it may have, in bytes.
+        limit: u64,
+    },
+    /// Volumes without a manifest fit no bundle that is being imported.
+    #[error("no manifest lies beside `{}`, and no import waits for it", path.display())]
+    Loose {
+        /// One of the volumes.
+        path: PathBuf,
+    },
+    /// No collector is trusted at all.
+    #[error("`{}` cannot be verified: this site trusts no collector yet", path.display())]
+    NoTrust {
+        /// The bundle.
+        path: PathBuf,
+    },
+    /// Trust chain or signatures of a bundle prove nothing.
+    #[error("`{}` is not believed: {source}", path.display())]
+    Untrusted {
+        /// The bundle.
+        path: PathBuf,
+        /// Why.
+        source: TrustError,
+    },
+    /// The trust chain begins with none of the documents that are trusted here.
+    #[error("`{}` is not believed: its trust chain is of none of the collectors trusted here ({})", path.display(), List(known))]
+    Stranger {
+        /// The bundle.
+        path: PathBuf,
+        /// The collectors that are trusted.
+        known: Vec<SiteName>,
+    },
+    /// The signature is good, and the manifest is none.
+    #[error("`{}`: {source}", path.display())]
+    Manifest {
+        /// The bundle.
+        path: PathBuf,
+        /// Why.
+        source: ManifestError,
+    },
+    /// The manifest is of another stream than the keys that signed it.
+    #[error("`{}` says that it is of collector `{found}`, its signature is of collector `{proven}`", path.display())]
+    WrongStream {
+        /// The bundle.
+        path: PathBuf,
+        /// What the manifest says.
+        found: SiteName,
+        /// Whose keys signed it.
+        proven: SiteName,
+    },
+    /// The files of the trust chain are not those that the manifest lists.
+    #[error("`{}`: the trust chain is not the one that the manifest lists", path.display())]
+    OtherChain {
+        /// The bundle.
+        path: PathBuf,
+    },
+    /// A file is not what a signed manifest says.
+    #[error("`{}` is damaged or altered: {mismatch}", path.display())]
+    Altered {
+        /// The file.
+        path: PathBuf,
+        /// How it differs.
+        mismatch: Mismatch,
+    },
+    /// The index was signed and is none.
+    #[error("{bundle}: {source}")]
+    Index {
+        /// The bundle.
+        bundle: BundleName,
+        /// Why.
+        source: IndexError,
+    },
+    /// A volume is damaged, altered or of another bundle.
+    #[error("`{}`: {source}", path.display())]
+    Cell {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: CellError,
+    },
+    /// A volume was signed and cannot be unpacked.
+    #[error("`{}`: {source}", path.display())]
+    Volume {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: UnpackError,
+    },
+    /// A volume was signed and holds something else than the index says.
+    #[error("`{}` holds {found} where the index says {expected}", path.display())]
+    Member {
+        /// The file.
+        path: PathBuf,
+        /// What the index says.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    // --- import ---
+    /// It is for somebody else.
+    #[error("{bundle} is for site `{addressee}`, this is site `{here}`")]
+    WrongSite {
+        /// The bundle.
+        bundle: BundleName,
+        /// Whom it is for.
+        addressee: SiteName,
+        /// Who we are.
+        here: SiteName,
+    },
+    /// A newer one was imported already.
+    #[error("{bundle} is older than {newest}, which was imported already")]
+    Older {
+        /// The bundle.
+        bundle: BundleName,
+        /// The newest of its stream.
+        newest: String,
+    },
+    /// Another bundle was imported under the same number.
+    #[error("{bundle} is not the bundle of that name that was imported on {at}")]
+    Replayed {
+        /// The bundle.
+        bundle: BundleName,
+        /// When the other one was imported.
+        at: String,
+    },
+    /// The site does not hold what the deltas start from.
+    #[error("{bundle} starts from snapshots that this site does not hold: {}", List(missing))]
+    MissingBases {
+        /// The bundle.
+        bundle: BundleName,
+        /// For whom it is.
+        site: SiteName,
+        /// What is missing.
+        missing: Vec<MissingBase>,
+    },
+    /// Blobs that the collector presumed to be here are not, and are not in the bundle either.
+    #[error("{bundle} presumes {count} blobs that this site does not hold: {}", List(missing))]
+    MissingBlobs {
+        /// The bundle.
+        bundle: BundleName,
+        /// For whom it is.
+        site: SiteName,
+        /// How many.
+        count: u64,
+        /// The first few.
+        missing: Vec<Digest>,
+    },
+    /// A record that a snapshot refers to is neither here nor in the bundle.
+    #[error(
+        "{bundle}: repository `{repository}` refers to record {record}, which neither the bundle nor this site has"
+    )]
+    MissingRecord {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+        /// The record.
+        record: Digest,
+    },
+    /// The index lies on none of the media at hand.
+    #[error("{bundle}: `index.zst` lies on none of the media at hand")]
+    NoIndex {
+        /// The bundle.
+        bundle: BundleName,
+    },
+    /// A delta does not apply, or gives something else than was promised.
+    #[error("{bundle}: repository `{repository}`: {source}")]
+    Patch {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+        /// Why.
+        source: PatchError,
+    },
+    /// Manifest and index were signed and contradict each other.
+    #[error("{bundle}: manifest and index contradict each other: {what}")]
+    Contradiction {
+        /// The bundle.
+        bundle: BundleName,
+        /// In what.
+        what: &'static str,
+    },
+    /// A state replaces what was synced here.
+    #[error("{bundle} brings repository `{repository}`, which this site syncs itself")]
+    OwnRepository {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+    },
+    /// Some volumes were read and are damaged; what was good stays.
+    #[error("{bundle}: {} of its volumes are damaged: {}", damaged.len(), List(damaged))]
+    Damaged {
+        /// The bundle.
+        bundle: BundleName,
+        /// Which.
+        damaged: Vec<VolumeNumber>,
+        /// What was wrong with the first.
+        source: Box<TransferError>,
+    },
+}
+
+impl TransferError {
+    /// Says that `path` could not be read or written; a full file system is told apart.
+    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.into(), source }
+    }
+
+    /// Tells whether a proof failed, as opposed to a machine: exit code 3.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Untrusted { .. }
+            | Self::Stranger { .. }
+            | Self::NoTrust { .. }
+            | Self::Manifest { .. }
+            | Self::WrongStream { .. }
+            | Self::OtherChain { .. }
+            | Self::Altered { .. }
+            | Self::Index { .. }
+            | Self::Cell { .. }
+            | Self::Member { .. }
+            | Self::WrongSite { .. }
+            | Self::Older { .. }
+            | Self::Replayed { .. }
+            | Self::MissingBases { .. }
+            | Self::MissingBlobs { .. }
+            | Self::MissingRecord { .. }
+            | Self::Patch { .. }
+            | Self::Contradiction { .. }
+            | Self::TooLong { .. }
+            | Self::NoFile { .. }
+            | Self::Damaged { .. } => true,
+            Self::Volume { source, .. } => {
+                !matches!(source, UnpackError::Io(e) if e.raw_os_error().is_some())
+            }
+            Self::Store(source) => matches!(source, StoreError::Mismatch { .. }),
+            _ => false,
+        }
+    }
+
+    /// Returns what helps.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(source) => source.hint(),
+            Self::Key(source) => source.hint(),
+            Self::OwnTrust { source } => source.hint(),
+            Self::Untrusted { source, .. } => source.hint(),
+            Self::NoTrust { .. } | Self::Stranger { .. } => Some(
+                "`chantal key show` on the collector prints its key; `chantal trust add KEYFILE` here trusts it".into(),
+            ),
+            Self::NothingThere { .. } => Some("`chantal sync` first".into()),
+            Self::UnknownBase { .. } => Some(
+                "`chantal snapshot list` and `chantal bundle list` show what there is; `--since none` writes everything".into(),
+            ),
+            Self::MissingBases { site, missing, .. } => {
+                let known: Vec<&str> = missing.iter().filter_map(|m| m.bundle.as_deref()).collect();
+                let export = export_command(site);
+                Some(match known.first() {
+                    Some(first) => format!("import {first} first, or on the collector run {export}"),
+                    None => format!("on the collector run {export}"),
+                })
+            }
+            Self::MissingBlobs { site, .. } => {
+                Some(format!("on the collector run {}", export_command(site)))
+            }
+            Self::NoIndex { .. } => Some("insert the first medium, too".into()),
+            Self::Older { .. } => Some(
+                "there is nothing to gain from it; to go back in time, publish a named snapshot".into(),
+            ),
+            Self::Replayed { .. } => {
+                Some("the collector was set back; there, `chantal export` with a new epoch cures it".into())
+            }
+            Self::Damaged { .. } => {
+                Some("what was good is kept: copy the damaged volumes again and run the import once more".into())
+            }
+            Self::Exists { path } => Some(format!("move `{}` away", path.display())),
+            Self::NoSpace { .. } => Some("`chantal gc` frees what no snapshot needs".into()),
+            Self::WrongSite { addressee, .. } => {
+                Some(format!("carry it to site `{addressee}`, or export to this one"))
+            }
+            Self::OwnRepository { repository, .. } => Some(format!(
+                "rename one of the two repositories `{repository}`: a site either syncs one or receives it"
+            )),
+            _ => None,
+        }
+    }
+}
+
+fn export_command(site: &SiteName) -> String {
+    format!("`chantal export --to {site} --since none --out DIR`")
+}

@@ -1,0 +1,313 @@
+//! Export: from this store's snapshots to a signed bundle for one site.
+
+mod deltas;
+mod plan;
+mod seal;
+mod volumes;
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use chantal_bundle::{
+    BundleName, Manifest,
+    index::{self, Writer},
+    manifest::{self, CELL, Counts, Delivery, IndexFile},
+    volume::Packer,
+};
+use chantal_contract::{Digest, Measured, Name, SiteName};
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+pub use plan::{ExportPlan, PlannedState};
+
+use self::{
+    deltas::Travellers,
+    seal::{Chain, Shelf},
+    volumes::{Done, MemberSpool, Press},
+};
+use super::{Since, TransferError, medium};
+use crate::{
+    report::{Event as Report, Reporter},
+    store::{self, Carried, Event, Lock, StateRef, Store},
+    trust::SiteKey,
+};
+
+/// The size of a volume when nothing else is said, in bytes: FAT takes 4 GiB less one.
+pub const VOLUME_SIZE: u64 = 3900 << 20;
+
+/// What is to be exported.
+#[derive(Clone, Debug)]
+pub struct ExportRequest<'a> {
+    /// For whom.
+    pub to: &'a SiteName,
+    /// The repositories that the site gets.
+    pub repositories: &'a [Name],
+    /// The directory in which the bundle's own directory is made.
+    pub out: &'a Path,
+    /// What the site is believed to hold.
+    pub since: Since,
+    /// The largest size of a volume, in bytes.
+    pub volume_size: u64,
+    /// What the bundle says of when it was made: [`created`](super::created), so that equal input gives equal bytes.
+    pub created: Timestamp,
+    /// Now: what the journal says.
+    pub at: Timestamp,
+    /// The key that signs it.
+    pub key: &'a SiteKey,
+}
+
+/// A bundle that was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Its name.
+    pub bundle: BundleName,
+    /// Its directory.
+    pub path: PathBuf,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The bytes of all its files.
+    pub bytes: u64,
+    /// Repositories of the site that have no snapshot yet.
+    pub without: Vec<Name>,
+    /// How it came about.
+    pub how: How,
+}
+
+/// How a written bundle came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// This run wrote it.
+    Now,
+    /// A run that was killed had written it whole, and had not noted that.
+    Before,
+}
+
+/// Says what an export would write; none when the site holds everything already.
+pub fn plan_export(store: &Store, request: &ExportRequest<'_>) -> Result<Option<ExportPlan>, TransferError> {
+    plan::plan(store, request)
+}
+
+/// Writes a bundle and notes it in the journal; none when the site holds everything already.
+pub fn export(
+    store: &Store,
+    request: &ExportRequest<'_>,
+    reporter: &dyn Reporter,
+) -> Result<Option<Written>, TransferError> {
+    let _shared = store.lock(Lock::Shared)?;
+    let _stream = store.lock(Lock::Site(request.to))?;
+    let Some(plan) = plan::plan(store, request)? else { return Ok(None) };
+    let chain = Chain::load(store, request.key)?;
+    fs::create_dir_all(request.out).map_err(|e| TransferError::io(request.out, e))?;
+    let written = match adopt(&plan, &chain)? {
+        Some(written) => written,
+        None => write(store, request, &plan, &chain, reporter)?,
+    };
+    note(store, request, &written)?;
+    Ok(Some(written))
+}
+
+/// Takes a bundle that was written whole by an export that died before it could note that.
+fn adopt(plan: &ExportPlan, chain: &Chain) -> Result<Option<Written>, TransferError> {
+    if !plan.path.exists() {
+        return Ok(None);
+    }
+    let exists = || TransferError::Exists { path: plan.path.clone() };
+    if !plan.path.join(manifest::FILE).is_file() {
+        return Err(exists());
+    }
+    let front = medium::front(&plan.path)?;
+    if !chain.made(&front.manifest, &front.signatures) {
+        return Err(exists());
+    }
+    let manifest = Manifest::parse(&front.manifest).map_err(|_| exists())?;
+    if manifest.name()? != plan.bundle {
+        return Err(exists());
+    }
+    let bytes = manifest.total_bytes();
+    let (bundle, path) = (plan.bundle.clone(), plan.path.clone());
+    Ok(Some(Written { bundle, path, manifest, bytes, without: plan.without.clone(), how: How::Before }))
+}
+
+fn write(
+    store: &Store,
+    request: &ExportRequest<'_>,
+    plan: &ExportPlan,
+    chain: &Chain,
+    reporter: &dyn Reporter,
+) -> Result<Written, TransferError> {
+    let mut shelf = Shelf::new(request.out.join(format!(".{}.partial", plan.bundle)))?;
+    let cell = NonZeroU32::new(CELL).unwrap_or(NonZeroU32::MIN);
+    let index_path = shelf.dir.join(index::FILE);
+    let of_index = |source| TransferError::Index { bundle: plan.bundle.clone(), source };
+    let out = File::create_new(&index_path).map_err(|e| TransferError::io(&index_path, e))?;
+    let out = Summed { out: BufWriter::with_capacity(1 << 18, out), hash: Sha256::new(), size: 0 };
+    let mut index = Writer::new(out, cell).map_err(of_index)?;
+
+    let (states, travellers) = deltas::write(store, plan, &mut index)?;
+    let Travellers { mut blobs, count, bytes, mut records, presumed } = travellers;
+    seal::expect_space(&shelf.dir, bytes)?;
+    while let Some(record) = records.take_digest()? {
+        index.record(&store.packs().get(&record.digest)?).map_err(of_index)?;
+    }
+    let task = format!("export {}", plan.bundle);
+    reporter.event(Report::Begin { task: &task, items: Some(count), bytes: Some(bytes) });
+    let (done, members) = press(store, request, &shelf.dir, cell, &mut blobs, (&task, reporter))?;
+    describe(&done, members, &mut |step| match step {
+        Step::Volume(done) => index.volume(done.entry, &done.cells).map_err(of_index),
+        Step::Member(member) => index.member(member).map_err(of_index),
+    })?;
+    let (out, open_size, totals) = index.finish().map_err(of_index)?;
+    let file = out.finish().map_err(|e| TransferError::io(&index_path, e))?;
+
+    chain.write(&mut shelf, request.key)?;
+    shelf.sums.insert(index::FILE.into(), file.sha256);
+    for volume in &done {
+        shelf.sums.insert(volume.entry.number.file_name(), volume.entry.measured.sha256);
+    }
+    let delivery = match request.since {
+        _ if plan.bases.is_empty() && presumed.is_empty() => Delivery::Full,
+        Since::Acknowledged => Delivery::Acknowledged,
+        _ => Delivery::Assumed,
+    };
+    let manifest = Manifest {
+        version: manifest::VERSION,
+        requires: Vec::new(),
+        collector: plan.stream.collector().clone(),
+        site: plan.stream.site().clone(),
+        epoch: plan.bundle.epoch(),
+        sequence: plan.bundle.sequence(),
+        created: Timestamp::from_second(request.created.as_second()).unwrap_or(request.created),
+        delivery,
+        trust: chain.listed(),
+        bases: plan.bases.clone(),
+        presumed,
+        states,
+        index: IndexFile { size: file.size, sha256: file.sha256, open_size },
+        cell: CELL,
+        volumes: done.iter().filter_map(Done::file).collect(),
+        counts: Counts { records: totals.records, blobs: count, bytes },
+    };
+    seal::write(&mut shelf, &manifest, request.key)?;
+    shelf.publish(&plan.path)?;
+    reporter.event(Report::End { task: &task });
+    let (bundle, path, bytes) = (plan.bundle.clone(), plan.path.clone(), manifest.total_bytes());
+    Ok(Written { bundle, path, manifest, bytes, without: plan.without.clone(), how: How::Now })
+}
+
+/// Packs the blobs into volumes, with a thread for each of reading, squeezing, writing and summing.
+fn press(
+    store: &Store,
+    request: &ExportRequest<'_>,
+    dir: &Path,
+    cell: NonZeroU32,
+    blobs: &mut super::sorter::Sorted,
+    (task, reporter): (&str, &dyn Reporter),
+) -> Result<(Vec<Done>, MemberSpool), TransferError> {
+    let tmp = store.root().join("tmp");
+    thread::scope(|scope| {
+        let press = Press::start(scope, dir, &tmp, cell)?;
+        let mut packer = Packer::new(request.volume_size, press)?;
+        let mut pack = || -> Result<(), TransferError> {
+            while let Some(blob) = blobs.take_digest()? {
+                let mut content = store.pool().open(&blob.digest)?;
+                packer.blob(Measured { sha256: blob.digest, size: blob.size }, &mut content)?;
+                let delta = i64::try_from(blob.size).unwrap_or(i64::MAX);
+                reporter.event(Report::Bytes { task, delta });
+                reporter.event(Report::Done { task, items: 1 });
+            }
+            Ok(())
+        };
+        let packed = pack();
+        match packed {
+            Ok(()) => packer.finish()?.finish(),
+            // The threads say why nobody took the work; unless they are well, and the fault is here.
+            Err(fault) => Err(packer.abandon().finish().err().unwrap_or(fault)),
+        }
+    })
+}
+
+enum Step<'a> {
+    Volume(&'a Done),
+    Member(&'a chantal_bundle::index::Member),
+}
+
+/// Visits every volume and then its members.
+fn describe(
+    done: &[Done],
+    members: MemberSpool,
+    visit: &mut dyn FnMut(Step<'_>) -> Result<(), TransferError>,
+) -> Result<(), TransferError> {
+    let mut volumes = done.iter();
+    let mut current = 0;
+    members.read(&mut |volume, member| {
+        while current < volume {
+            let next = volumes.next().ok_or(TransferError::Interrupted)?;
+            current = next.entry.number.get();
+            visit(Step::Volume(next))?;
+        }
+        visit(Step::Member(member))
+    })
+}
+
+/// Notes the export in the journal: from then on its sequence is used.
+fn note(store: &Store, request: &ExportRequest<'_>, written: &Written) -> Result<(), TransferError> {
+    let manifest = &written.manifest;
+    let bytes = manifest.encode().map_err(TransferError::Unwritable)?;
+    let carried = manifest.states.iter().map(|state| Carried {
+        repository: state.repository.clone(),
+        base: state.base,
+        state: StateRef {
+            manifest: state.manifest,
+            evidence: state.evidence,
+            date: state.date,
+            valid_until: state.valid_until,
+        },
+        names: state.names.clone(),
+    });
+    let event = Event::Exported {
+        to: manifest.site.clone(),
+        bundle: written.bundle.to_string(),
+        epoch: manifest.epoch.get(),
+        sequence: manifest.sequence.get(),
+        manifest: Digest::of(&bytes),
+        states: carried.collect(),
+        delivery: match request.since {
+            Since::Acknowledged | Since::None => store::Delivery::Awaited,
+            Since::Last | Since::Named(_) => store::Delivery::Assumed,
+        },
+    };
+    store.journal().append(event, request.at)?;
+    Ok(())
+}
+
+/// Sums what passes.
+struct Summed {
+    out: BufWriter<File>,
+    hash: Sha256,
+    size: u64,
+}
+
+impl Summed {
+    fn finish(self) -> io::Result<Measured> {
+        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        Ok(Measured { sha256: Digest::from_bytes(self.hash.finalize().into()), size: self.size })
+    }
+}
+impl Write for Summed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.out.write(bytes)?;
+        self.hash.update(bytes.get(..n).unwrap_or_default());
+        self.size += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

@@ -1,0 +1,140 @@
+//! Decides what a bundle will carry.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use chantal_bundle::{BundleName, Epoch, Sequence, Stream, manifest::Base};
+use chantal_contract::{Digest, Name, SnapshotName};
+
+use super::ExportRequest;
+use crate::{
+    store::{StateRef, Store},
+    transfer::{
+        TransferError,
+        held::{Held, held},
+    },
+};
+
+/// A state that a bundle will carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedState {
+    /// The repository.
+    pub repository: Name,
+    /// The state.
+    pub state: StateRef,
+    /// What its delta starts from: a base, or the state before it in the plan.
+    pub base: Option<StateRef>,
+    /// The names that it brings, rising.
+    pub names: Vec<SnapshotName>,
+}
+
+/// What an export will write.
+#[derive(Clone, Debug)]
+pub struct ExportPlan {
+    /// The bundle's name.
+    pub bundle: BundleName,
+    /// The stream that it belongs to.
+    pub stream: Stream,
+    /// Where it will lie.
+    pub path: PathBuf,
+    /// What it carries, by repository; the newest state of each stands last.
+    pub states: Vec<PlannedState>,
+    /// What the site is believed to hold and deltas start from, rising.
+    pub bases: Vec<Base>,
+    /// What the site is believed to hold beside that, rising; the blobs of these need not travel either.
+    pub held: Vec<Base>,
+    /// Repositories of the site that have no snapshot yet.
+    pub without: Vec<Name>,
+}
+
+/// Plans an export; none when the site holds everything already.
+pub(super) fn plan(store: &Store, request: &ExportRequest<'_>) -> Result<Option<ExportPlan>, TransferError> {
+    let stream = Stream::new(store.site().clone(), request.to.clone())?;
+    let known = held(store, request.to, request.repositories, &request.since)?;
+    let (mut states, mut without) = (Vec::new(), Vec::new());
+    let mut repositories = request.repositories.to_vec();
+    repositories.sort();
+    repositories.dedup();
+    for repository in &repositories {
+        if !carry(store, repository, &known, &mut states)? {
+            without.push(repository.clone());
+        }
+    }
+    if without.len() == repositories.len() {
+        return Err(TransferError::NothingThere { site: request.to.clone() });
+    }
+    if states.is_empty() {
+        return Ok(None);
+    }
+    let bundle = next_name(store, &stream)?;
+    let (mut bases, mut rest) = (Vec::new(), Vec::new());
+    for (repository, found) in known.newest {
+        let base = Base {
+            manifest: found.state.manifest,
+            evidence: found.state.evidence,
+            bundle: found.bundle,
+            repository,
+        };
+        let used = states.iter().any(|s: &PlannedState| {
+            s.repository == base.repository && s.base.as_ref().is_some_and(|b| b.manifest == base.manifest)
+        });
+        if used { bases.push(base) } else { rest.push(base) }
+    }
+    let path = request.out.join(bundle.to_string());
+    Ok(Some(ExportPlan { bundle, stream, path, states, bases, held: rest, without }))
+}
+
+/// Adds the states of a repository that the site does not hold; tells whether the repository has any state.
+fn carry(
+    store: &Store,
+    repository: &Name,
+    known: &Held,
+    states: &mut Vec<PlannedState>,
+) -> Result<bool, TransferError> {
+    let newest = store.catalog().newest(repository)?;
+    let named = store.catalog().names(Some(repository))?;
+    if newest.is_none() && named.is_empty() {
+        return Ok(false);
+    }
+    let mut by_age = BTreeMap::new();
+    let mut names: BTreeMap<Digest, Vec<SnapshotName>> = BTreeMap::new();
+    for (_, name, found) in named {
+        let key = (repository.clone(), name.clone());
+        if known.names.get(&key) != Some(&found.state.manifest) {
+            names.entry(found.state.manifest).or_default().push(name);
+            by_age.insert((found.number, found.state.manifest), found.state);
+        }
+    }
+    let held = known.newest.get(repository).map(|h| &h.state);
+    let unchanged = newest.as_ref().is_none_or(|n| held.is_some_and(|h| h.manifest == n.state.manifest));
+    if names.is_empty() && unchanged {
+        return Ok(true);
+    }
+    let mut order: Vec<StateRef> = Vec::new();
+    for state in by_age.into_values().chain(newest.map(|n| n.state)) {
+        // A state with several names, or that is the newest as well, stands once: at its last place.
+        order.retain(|s| s.manifest != state.manifest);
+        order.push(state);
+    }
+    let mut base = held.cloned();
+    for state in order {
+        let mut brings = names.remove(&state.manifest).unwrap_or_default();
+        brings.sort();
+        // What the site holds is the nearest base of itself: nothing of it travels again.
+        let from = held.filter(|h| h.manifest == state.manifest).cloned().or(base);
+        let repository = repository.clone();
+        states.push(PlannedState { repository, state: state.clone(), base: from, names: brings });
+        base = Some(state);
+    }
+    Ok(true)
+}
+
+/// Returns the name that follows the last one of the stream.
+fn next_name(store: &Store, stream: &Stream) -> Result<BundleName, TransferError> {
+    let exports = store.catalog().exports(Some(stream.site()))?;
+    let last = exports.iter().map(|e| (e.epoch, e.sequence)).max();
+    let (epoch, sequence) = match last {
+        None => (Epoch::FIRST, Sequence::FIRST),
+        Some((epoch, sequence)) => (Epoch::new(epoch.into())?, Sequence::new(sequence)?.next()?),
+    };
+    Ok(BundleName::new(stream, epoch, sequence))
+}

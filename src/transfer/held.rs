@@ -1,0 +1,113 @@
+//! What a site is believed to hold.
+
+use std::collections::BTreeMap;
+
+use chantal_bundle::BundleName;
+use chantal_contract::{Digest, Name, SiteName, SnapshotName};
+
+use super::TransferError;
+use crate::store::{Exported, StateRef, Store};
+
+/// What a bundle starts from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Since {
+    /// What the site signed a receipt for; nothing before the first one.
+    #[default]
+    Acknowledged,
+    /// What was exported last, on the assumption that it arrived.
+    Last,
+    /// Nothing: the bundle stands alone.
+    None,
+    /// A named snapshot, or the state after an exported bundle, on the assumption that the site has it.
+    Named(String),
+}
+
+impl From<&str> for Since {
+    fn from(text: &str) -> Self {
+        match text {
+            "acknowledged" => Self::Acknowledged,
+            "last" => Self::Last,
+            "none" => Self::None,
+            name => Self::Named(name.into()),
+        }
+    }
+}
+
+/// A state that the site is believed to hold, and the bundle that brought it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HeldState {
+    pub state: StateRef,
+    pub bundle: Option<BundleName>,
+}
+
+/// The states and names that a site is believed to hold.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held {
+    pub newest: BTreeMap<Name, HeldState>,
+    pub names: BTreeMap<(Name, SnapshotName), Digest>,
+}
+
+impl Held {
+    fn add(&mut self, export: &Exported) {
+        let bundle: Option<BundleName> = export.bundle.parse().ok();
+        for carried in &export.states {
+            let held = HeldState { state: carried.state.clone(), bundle: bundle.clone() };
+            self.newest.insert(carried.repository.clone(), held);
+            for name in &carried.names {
+                self.names.insert((carried.repository.clone(), name.clone()), carried.state.manifest);
+            }
+        }
+    }
+}
+
+/// Finds out what a site is believed to hold; states that this store has forgotten count as not held.
+pub(super) fn held(
+    store: &Store,
+    to: &SiteName,
+    repositories: &[Name],
+    since: &Since,
+) -> Result<Held, TransferError> {
+    let mut held = Held::default();
+    match since {
+        // Until receipts are applied nothing is acknowledged.
+        Since::None | Since::Acknowledged => {}
+        Since::Last => store.catalog().exports(Some(to))?.iter().for_each(|export| held.add(export)),
+        Since::Named(asked) => {
+            let exports = store.catalog().exports(Some(to))?;
+            if let Some(at) = exports.iter().position(|e| e.bundle == *asked) {
+                exports.iter().take(at + 1).for_each(|export| held.add(export));
+            } else {
+                named(store, repositories, asked, &mut held)?;
+            }
+            if held.newest.is_empty() {
+                return Err(TransferError::UnknownBase { asked: asked.clone(), site: to.clone() });
+            }
+        }
+    }
+    let mut known = BTreeMap::new();
+    for (repository, mut found) in held.newest {
+        if !store.manifests().has(&found.state.manifest)? {
+            continue;
+        }
+        if let Some(list) = found.state.evidence
+            && store.pool().has(&list)?.is_none()
+        {
+            found.state.evidence = None;
+        }
+        known.insert(repository, found);
+    }
+    held.newest = known;
+    Ok(held)
+}
+
+fn named(store: &Store, repositories: &[Name], asked: &str, held: &mut Held) -> Result<(), TransferError> {
+    let Ok(name) = SnapshotName::new(asked) else { return Ok(()) };
+    for repository in repositories {
+        if let Some(found) = store.catalog().named(repository, &name)? {
+            held.names.insert((repository.clone(), name.clone()), found.state.manifest);
+            let bundle = None;
+            held.newest.insert(repository.clone(), HeldState { state: found.state, bundle });
+        }
+    }
+    Ok(())
+}

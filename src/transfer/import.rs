@@ -1,0 +1,342 @@
+//! Import: from media to this store, proved in every byte before anything becomes current.
+
+mod blobs;
+mod check;
+mod closure;
+mod rebuild;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::{BufReader, Read},
+    num::NonZeroU32,
+    path::PathBuf,
+};
+
+use chantal_bundle::{BundleName, Manifest, VolumeNumber, index, manifest::CarriedState};
+use chantal_contract::{Digest, Expect, SiteName, SnapshotName, limits::BUNDLE_MANIFEST_BYTES};
+use jiff::Timestamp;
+
+use self::{check::Standing, rebuild::Survey};
+use super::{
+    TransferError,
+    admit::{self, Admitted},
+    medium,
+};
+use crate::{
+    report::{Event as Report, Reporter},
+    store::{Carried, Event, Lock, StateRef, Store, StoreError},
+};
+
+/// What came of one bundle.
+#[derive(Clone, Debug)]
+pub enum ImportOutcome {
+    /// It was imported before; nothing was done.
+    Already {
+        /// Its name.
+        bundle: BundleName,
+        /// When.
+        at: Timestamp,
+    },
+    /// It is imported: its states are current.
+    Imported(Box<Imported>),
+    /// Some of its volumes are still to come; what was there is verified and kept.
+    Waiting {
+        /// Its name.
+        bundle: BundleName,
+        /// Volumes that need not be seen again.
+        have: Vec<VolumeNumber>,
+        /// Volumes that are needed.
+        need: Vec<VolumeNumber>,
+    },
+}
+
+/// A bundle that was imported.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// Its name.
+    pub bundle: BundleName,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Blobs that came in by it, and were not here before.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Names that were not taken over, as this site gave them to other states.
+    pub kept_names: Vec<(CarriedState, SnapshotName)>,
+}
+
+/// All directories and loose volumes of one bundle.
+struct Gathered {
+    admitted: Admitted,
+    dirs: Vec<PathBuf>,
+}
+
+/// The order in which bundles are imported: by collector, epoch and sequence.
+type Place = (SiteName, u32, u64, Digest);
+
+fn place(admitted: &Admitted) -> Place {
+    let m = &admitted.manifest;
+    (m.collector.clone(), m.epoch.get(), m.sequence.get(), admitted.digest)
+}
+
+/// Imports what lies at the given paths: bundle directories, media that hold such, or volumes, in any order.
+///
+/// Bundles are taken in the order of their sequence; after one that fails, none of its stream is tried.
+/// A bundle that is not believed is one of the errors inside; the outer one is of finding any.
+pub fn import(
+    store: &Store,
+    paths: &[PathBuf],
+    at: Timestamp,
+    reporter: &dyn Reporter,
+) -> Result<Vec<Result<ImportOutcome, TransferError>>, TransferError> {
+    let _shared = store.lock(Lock::Shared)?;
+    let found = medium::find(paths)?;
+    let mut gathered: BTreeMap<Place, Gathered> = BTreeMap::new();
+    let mut outcomes = Vec::new();
+    let only_loose = found.bundles.is_empty();
+    for dir in found.bundles {
+        let judged = admit::judge(store, &dir).and_then(|judged| {
+            accept(store, &judged.news, at)?;
+            judged.verdict
+        });
+        match judged {
+            Ok(admitted) => {
+                let new = |admitted| Gathered { admitted, dirs: Vec::new() };
+                gathered.entry(place(&admitted)).or_insert_with(|| new(admitted)).dirs.push(dir);
+            }
+            Err(fault) => outcomes.push(Err(fault)),
+        }
+    }
+    if only_loose {
+        gathered.extend(waiting(store)?.into_iter().map(|pending| (place(&pending.admitted), pending)));
+    }
+    if only_loose
+        && gathered.is_empty()
+        && let Some(path) = found.loose.values().flatten().next()
+    {
+        return Err(TransferError::Loose { path: path.clone() });
+    }
+    let mut failed = BTreeSet::new();
+    for ((collector, ..), bundle) in gathered {
+        if failed.contains(&collector) {
+            continue;
+        }
+        let outcome = one(store, bundle, &found.loose, at, reporter);
+        if outcome.is_err() {
+            failed.insert(collector);
+        }
+        outcomes.push(outcome);
+    }
+    Ok(outcomes)
+}
+
+/// Records new trust documents at once, whatever becomes of the bundle that brought them.
+fn accept(store: &Store, news: &[chantal_bundle::TrustDocument], at: Timestamp) -> Result<(), TransferError> {
+    for document in news {
+        let bytes = document.encode().map_err(|e| TransferError::OwnTrust { source: e.into() })?;
+        let batch = store.pool().batch()?;
+        let put = batch.put(&bytes)?;
+        batch.flush()?;
+        let event = Event::Trusted {
+            collector: document.collector.clone(),
+            version: document.version,
+            document: put.sha256,
+        };
+        store.journal().append(event, at)?;
+    }
+    Ok(())
+}
+
+/// Finds the bundles that were begun and wait for volumes; their manifests were believed then.
+fn waiting(store: &Store) -> Result<Vec<Gathered>, TransferError> {
+    let mut waiting = Vec::new();
+    for row in store.catalog().pending()? {
+        if store.pool().has(&row.manifest)?.is_none() {
+            continue;
+        }
+        let bytes = store.pool().read(&row.manifest, BUNDLE_MANIFEST_BYTES as u64)?;
+        let path = store.pool().path(&row.manifest);
+        let manifest = Manifest::parse(&bytes).map_err(|source| TransferError::Manifest { path, source })?;
+        let admitted = Admitted { dir: PathBuf::new(), manifest, bytes, digest: row.manifest };
+        waiting.push(Gathered { admitted, dirs: Vec::new() });
+    }
+    Ok(waiting)
+}
+
+fn one(
+    store: &Store,
+    bundle: Gathered,
+    loose: &BTreeMap<VolumeNumber, Vec<PathBuf>>,
+    at: Timestamp,
+    reporter: &dyn Reporter,
+) -> Result<ImportOutcome, TransferError> {
+    let Gathered { admitted, dirs } = bundle;
+    let name = admitted.manifest.name()?;
+    let _stream = store.lock(Lock::Site(&admitted.manifest.collector))?;
+    match check::standing(store, &admitted, &name)? {
+        Standing::Already(at) => return Ok(ImportOutcome::Already { bundle: name, at }),
+        Standing::New => {}
+    }
+    let job = Job { store, admitted: &admitted, name: &name, reporter };
+    job.keep_front(&dirs)?;
+    let mut survey = rebuild::rebuild(&job)?;
+    closure::expect_whole(&job, &mut survey.listed)?;
+    let mut files = loose.clone();
+    for dir in &dirs {
+        for (number, path) in medium::volumes(dir)? {
+            files.entry(number).or_default().push(path);
+        }
+    }
+    job.expect_space(&survey)?;
+    if !survey.missing.is_empty() {
+        job.note_pending(&survey.have(), at)?;
+    }
+    let taken = blobs::take(&job, &survey, &files)?;
+    let left = blobs::assemble(&job)?;
+    if !left.is_empty() {
+        let have = job.volumes().filter(|n| !left.contains(n)).collect::<Vec<_>>();
+        job.note_pending(&have, at)?;
+        if let Some((number, source)) = taken.damaged.into_iter().find(|(n, _)| left.contains(n)) {
+            let damaged = vec![number];
+            return Err(TransferError::Damaged { bundle: name, damaged, source: Box::new(source) });
+        }
+        let need = left.into_iter().collect();
+        return Ok(ImportOutcome::Waiting { bundle: name, have, need });
+    }
+    let kept_names = job.commit(at)?;
+    let manifest = admitted.manifest.clone();
+    let imported = Imported { bundle: name, manifest, blobs: taken.blobs, bytes: taken.bytes, kept_names };
+    Ok(ImportOutcome::Imported(Box::new(imported)))
+}
+
+/// One bundle that is being imported.
+struct Job<'a> {
+    store: &'a Store,
+    admitted: &'a Admitted,
+    name: &'a BundleName,
+    reporter: &'a dyn Reporter,
+}
+
+impl Job<'_> {
+    fn manifest(&self) -> &Manifest {
+        &self.admitted.manifest
+    }
+
+    fn volumes(&self) -> impl Iterator<Item = VolumeNumber> + use<'_> {
+        self.manifest().volumes().map(|(number, _)| number)
+    }
+
+    fn contradiction(&self, what: &'static str) -> TransferError {
+        TransferError::Contradiction { bundle: self.name.clone(), what }
+    }
+
+    /// Puts manifest and index into the pool: the media that bring further volumes need not hold them.
+    fn keep_front(&self, dirs: &[PathBuf]) -> Result<(), TransferError> {
+        let file = self.manifest().index;
+        let batch = self.store.pool().batch()?;
+        batch.put(&self.admitted.bytes)?;
+        if batch.has(&file.sha256)?.is_none() {
+            let mut last = TransferError::NoIndex { bundle: self.name.clone() };
+            let mut kept = false;
+            for path in dirs.iter().filter_map(|dir| medium::index_file(dir)) {
+                match copy(&batch, &path, &Expect::exactly(file.size, vec![file.sha256.into()])) {
+                    Ok(()) => {
+                        kept = true;
+                        break;
+                    }
+                    Err(error) => last = error,
+                }
+            }
+            if !kept {
+                return Err(last);
+            }
+        }
+        Ok(batch.flush()?)
+    }
+
+    /// Opens the index, whose bytes were checked as they entered the pool.
+    fn index(&self) -> Result<index::Reader<BufReader<File>>, TransferError> {
+        let file = self.manifest().index;
+        let input = BufReader::with_capacity(1 << 17, self.store.pool().open(&file.sha256)?);
+        let cell = NonZeroU32::new(self.manifest().cell).unwrap_or(NonZeroU32::MIN);
+        index::Reader::new(input, file.open_size, cell).map_err(|e| self.of_index(e))
+    }
+
+    fn of_index(&self, source: index::IndexError) -> TransferError {
+        TransferError::Index { bundle: self.name.clone(), source }
+    }
+
+    fn expect_space(&self, survey: &Survey) -> Result<(), TransferError> {
+        let (needed, free) = (survey.bytes_missing, self.store.free_space()?);
+        if free < needed {
+            return Err(TransferError::NoSpace { path: self.store.root().into(), needed, free });
+        }
+        Ok(())
+    }
+
+    fn note_pending(&self, have: &[VolumeNumber], at: Timestamp) -> Result<(), TransferError> {
+        let volumes: Vec<u32> = have.iter().map(|n| n.get()).collect();
+        let known = self.store.catalog().pending()?;
+        if known.iter().any(|row| row.manifest == self.admitted.digest && row.volumes == volumes) {
+            return Ok(());
+        }
+        let event = Event::Pending { bundle: self.name.to_string(), manifest: self.admitted.digest, volumes };
+        self.store.journal().append(event, at)?;
+        Ok(())
+    }
+
+    /// Makes all states current and the sequence the newest, in one append.
+    fn commit(&self, at: Timestamp) -> Result<Vec<(CarriedState, SnapshotName)>, TransferError> {
+        let manifest = self.manifest();
+        let mut kept = Vec::new();
+        let mut states = Vec::new();
+        for state in &manifest.states {
+            let mut names = Vec::new();
+            for name in &state.names {
+                match self.store.catalog().named(&state.repository, name)? {
+                    Some(own) if own.state.manifest != state.manifest => {
+                        kept.push((state.clone(), name.clone()));
+                    }
+                    _ => names.push(name.clone()),
+                }
+            }
+            let became = StateRef {
+                manifest: state.manifest,
+                evidence: state.evidence,
+                date: state.date,
+                valid_until: state.valid_until,
+            };
+            let (repository, base) = (state.repository.clone(), state.base);
+            states.push(Carried { repository, base, state: became, names });
+        }
+        let event = Event::Imported {
+            from: manifest.collector.clone(),
+            bundle: self.name.to_string(),
+            epoch: manifest.epoch.get(),
+            sequence: manifest.sequence.get(),
+            manifest: self.admitted.digest,
+            states,
+        };
+        self.store.journal().append(event, at)?;
+        self.reporter.event(Report::Note { subject: &self.name.to_string(), text: "imported" });
+        Ok(kept)
+    }
+}
+
+/// Copies a file of a medium into the pool.
+fn copy(batch: &crate::store::Batch, path: &std::path::Path, expect: &Expect) -> Result<(), TransferError> {
+    let mut input = medium::open(path)?;
+    let mut blob = batch.writer(expect)?;
+    let mut buffer = vec![0; 1 << 18];
+    let altered = |error: StoreError| match error {
+        StoreError::Mismatch { mismatch } => TransferError::Altered { path: path.into(), mismatch },
+        other => other.into(),
+    };
+    loop {
+        let n = input.read(&mut buffer).map_err(|e| TransferError::io(path, e))?;
+        let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else { break };
+        blobs::put(&mut blob, bytes).map_err(altered)?;
+    }
+    blob.finish().map(drop).map_err(altered)
+}

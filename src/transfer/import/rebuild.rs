@@ -1,0 +1,314 @@
+//! Rebuilds manifests, evidence lists and records from an index, and surveys what its volumes bring.
+
+use std::collections::BTreeMap;
+
+use chantal_bundle::{
+    VolumeNumber,
+    delta::{Edit, Lines, Nothing, Patch, PatchError, TextLines},
+    index::{Item, Member, Totals, VolumeEntry},
+    manifest::CarriedState,
+};
+use chantal_contract::{Digest, Header, Name};
+
+use super::Job;
+use crate::{
+    store::{Batch, ManifestWriter, PackWriter, StoreError},
+    transfer::{
+        TransferError,
+        content::EVIDENCE_BYTES,
+        sorter::{Entry, Sorted, Sorter},
+    },
+};
+
+/// What an index says of its volumes, held against the pool.
+pub(super) struct Survey {
+    /// Every blob that the volumes bring, rising.
+    pub listed: Sorted,
+    /// Volumes of which some blob is not in the pool, with the number of such blobs.
+    pub missing: BTreeMap<VolumeNumber, u64>,
+    /// Bytes that will have to be written.
+    pub bytes_missing: u64,
+}
+
+/// Reads the whole index once; everything that it holds itself is durable afterwards.
+pub(super) fn rebuild(job: &Job<'_>) -> Result<Survey, TransferError> {
+    let mut work = Work {
+        job,
+        batch: job.store.pool().batch()?,
+        records: job.store.packs().writer()?,
+        building: Building::Nothing,
+        states: job.manifest().states.iter(),
+        state: None,
+        listed: Sorter::new(&job.store.root().join("tmp")),
+        missing: BTreeMap::new(),
+        bytes_missing: 0,
+        volume: None,
+    };
+    let mut index = job.index()?;
+    while let Some(item) = index.next_item().map_err(|e| job.of_index(e))? {
+        work.item(item)?;
+    }
+    let Work { records, listed, missing, bytes_missing, batch, .. } = work;
+    records.commit()?;
+    batch.flush()?;
+    Ok(Survey { listed: listed.finish()?, missing, bytes_missing })
+}
+
+/// The list that a delta builds.
+enum Building {
+    Nothing,
+    /// The store has it: the delta is read over.
+    Known,
+    /// Its first line is due.
+    Announced {
+        base: Option<Digest>,
+    },
+    Manifest {
+        patch: Patch<Box<dyn Lines>>,
+        writer: Box<ManifestWriter>,
+    },
+    Evidence(EvidenceDelta),
+}
+
+/// The delta of an evidence list; such lists are small enough to be built in memory.
+struct EvidenceDelta {
+    list: Digest,
+    base: String,
+    first: String,
+    /// Lines with whether they are added.
+    edits: Vec<(bool, String)>,
+    bytes: u64,
+}
+
+impl EvidenceDelta {
+    fn build(&self) -> Result<String, PatchError> {
+        let mut text = format!("{}\n", self.first);
+        let mut add = |line: &str| -> Result<(), PatchError> {
+            text.push_str(line);
+            text.push('\n');
+            Ok(())
+        };
+        let mut patch = Patch::new(TextLines::new(&self.base))?;
+        for (added, line) in &self.edits {
+            let edit = if *added { Edit::Added(line) } else { Edit::Removed(line) };
+            patch.edit::<PatchError>(edit, &mut add)?;
+        }
+        patch.finish::<PatchError>(&mut add)?;
+        Ok(text)
+    }
+}
+
+struct Work<'a> {
+    job: &'a Job<'a>,
+    batch: Batch,
+    records: PackWriter,
+    building: Building,
+    states: std::slice::Iter<'a, CarriedState>,
+    state: Option<&'a CarriedState>,
+    listed: Sorter,
+    missing: BTreeMap<VolumeNumber, u64>,
+    bytes_missing: u64,
+    volume: Option<VolumeNumber>,
+}
+
+impl Work<'_> {
+    fn item(&mut self, item: Item<'_>) -> Result<(), TransferError> {
+        match item {
+            Item::First(line) => return self.first(line),
+            Item::Removed(line) => return self.edit(Edit::Removed(line)),
+            Item::Added(line) => return self.edit(Edit::Added(line)),
+            _ => self.finish_list()?,
+        }
+        match item {
+            Item::State { repository, manifest, base } => self.begin_state(repository, manifest, base),
+            Item::Evidence { list, base } => self.begin_evidence(list, base),
+            Item::Record { bytes, .. } => Ok(self.records.add(bytes).map(drop)?),
+            Item::Volume(entry) => self.begin_volume(&entry),
+            Item::Member(member) => self.member(&member),
+            Item::End(totals) => self.end(totals),
+            _ => Ok(()),
+        }
+    }
+
+    fn begin_state(
+        &mut self,
+        repository: &Name,
+        manifest: Digest,
+        base: Option<Digest>,
+    ) -> Result<(), TransferError> {
+        self.expect_evidence()?;
+        let next = self.states.next();
+        let agrees = |s: &&CarriedState| (&s.repository, s.manifest, s.base) == (repository, manifest, base);
+        self.state = next.filter(agrees);
+        if self.state.is_none() {
+            return Err(self.job.contradiction("the states"));
+        }
+        let known = self.job.store.manifests().has(&manifest)?;
+        self.building = if known { Building::Known } else { Building::Announced { base } };
+        Ok(())
+    }
+
+    /// Refuses a state whose evidence list the manifest names and neither the index nor the pool has.
+    fn expect_evidence(&self) -> Result<(), TransferError> {
+        match self.state.and_then(|s| s.evidence) {
+            Some(list) if self.batch.has(&list)?.is_none() => Err(self.job.contradiction("an evidence list")),
+            _ => Ok(()),
+        }
+    }
+
+    fn begin_evidence(&mut self, list: Digest, base: Option<Digest>) -> Result<(), TransferError> {
+        if self.state.and_then(|s| s.evidence) != Some(list) {
+            return Err(self.job.contradiction("an evidence list"));
+        }
+        if self.batch.has(&list)?.is_some() {
+            self.building = Building::Known;
+            return Ok(());
+        }
+        let base = match base {
+            Some(base) => {
+                // It may be of a state before in this very index.
+                self.batch.flush()?;
+                let bytes = self.job.store.pool().read(&base, EVIDENCE_BYTES)?;
+                String::from_utf8(bytes)
+                    .map_err(|_| self.job.contradiction("the base of an evidence list"))?
+            }
+            None => String::new(),
+        };
+        let (first, edits) = (String::new(), Vec::new());
+        self.building = Building::Evidence(EvidenceDelta { list, base, first, edits, bytes: 0 });
+        Ok(())
+    }
+
+    fn first(&mut self, line: &str) -> Result<(), TransferError> {
+        if let Building::Evidence(delta) = &mut self.building {
+            line.clone_into(&mut delta.first);
+        }
+        let Building::Announced { base } = self.building else { return Ok(()) };
+        let header = Header::parse_first_line(line).map_err(|e| self.patch(PatchError::Base(e.into())))?;
+        if !self.state.is_some_and(|s| (s.format, s.mode) == (header.format, header.mode)) {
+            return Err(self.job.contradiction("format or mode of a state"));
+        }
+        let manifests = self.job.store.manifests();
+        let lines: Box<dyn Lines> = match &base {
+            Some(base) => Box::new(manifests.open(base)?),
+            None => Box::new(Nothing),
+        };
+        let patch = Patch::new(lines).map_err(|e| self.patch(e))?;
+        let writer = Box::new(manifests.writer(&header, base.as_ref())?);
+        self.building = Building::Manifest { patch, writer };
+        Ok(())
+    }
+
+    fn edit(&mut self, edit: Edit<'_>) -> Result<(), TransferError> {
+        match &mut self.building {
+            Building::Manifest { patch, writer } => patch
+                .edit::<Fault>(edit, &mut |line| Ok(writer.raw(line)?))
+                .map_err(|fault| self.fault(fault)),
+            Building::Evidence(delta) => {
+                let (added, line) = match edit {
+                    Edit::Removed(line) => (false, line),
+                    Edit::Added(line) => (true, line),
+                };
+                delta.bytes += line.len() as u64 + 1;
+                if delta.bytes > EVIDENCE_BYTES {
+                    return Err(self.job.contradiction("an evidence list is too long"));
+                }
+                delta.edits.push((added, line.to_owned()));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the list that a delta built and compares it with its name.
+    fn finish_list(&mut self) -> Result<(), TransferError> {
+        match std::mem::replace(&mut self.building, Building::Nothing) {
+            Building::Manifest { patch, mut writer } => {
+                let rest = patch.finish::<Fault>(&mut |line| Ok(writer.raw(line)?));
+                rest.map_err(|fault| self.fault(fault))?;
+                let found = writer.finish()?;
+                self.expect_same(self.state.map(|s| s.manifest), found)
+            }
+            Building::Evidence(delta) => {
+                let text = delta.build().map_err(|e| self.patch(e))?;
+                self.expect_same(Some(delta.list), Digest::of(text.as_bytes()))?;
+                self.batch.put(text.as_bytes())?;
+                Ok(())
+            }
+            Building::Nothing | Building::Known | Building::Announced { .. } => Ok(()),
+        }
+    }
+
+    fn expect_same(&self, promised: Option<Digest>, found: Digest) -> Result<(), TransferError> {
+        match promised {
+            Some(promised) if promised != found => Err(self.patch(PatchError::Other { promised, found })),
+            _ => Ok(()),
+        }
+    }
+
+    fn begin_volume(&mut self, entry: &VolumeEntry) -> Result<(), TransferError> {
+        let mut listed = self.job.manifest().volumes().filter(|(number, _)| *number == entry.number);
+        let same = listed.next().is_some_and(|(_, file)| {
+            (file.size.get(), file.sha256) == (entry.measured.size, entry.measured.sha256)
+        });
+        if !same {
+            return Err(self.job.contradiction("the volumes"));
+        }
+        self.volume = Some(entry.number);
+        Ok(())
+    }
+
+    fn member(&mut self, member: &Member) -> Result<(), TransferError> {
+        let (blob, content) = (member.blob, member.content());
+        self.listed.push(Entry { digest: blob.sha256, size: blob.size, tag: 0 })?;
+        let missing = self.batch.has(&blob.sha256)?.is_none() && self.batch.has(&content.sha256)?.is_none();
+        if missing && let Some(volume) = self.volume {
+            *self.missing.entry(volume).or_default() += 1;
+            // A part is kept until its blob is whole.
+            let times = if member.part.is_some() { 2 } else { 1 };
+            self.bytes_missing = self.bytes_missing.saturating_add(content.size.saturating_mul(times));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, totals: Totals) -> Result<(), TransferError> {
+        self.expect_evidence()?;
+        let manifest = self.job.manifest();
+        let agrees = totals.states == manifest.states.len() as u64
+            && totals.volumes == manifest.volumes.len() as u64
+            && totals.records == manifest.counts.records
+            && totals.blobs == manifest.counts.blobs;
+        if agrees { Ok(()) } else { Err(self.job.contradiction("the counts")) }
+    }
+
+    fn patch(&self, source: PatchError) -> TransferError {
+        match self.state.map(|s| s.repository.clone()) {
+            Some(repository) => TransferError::Patch { bundle: self.job.name.clone(), repository, source },
+            None => self.job.contradiction("a delta belongs to no state"),
+        }
+    }
+
+    fn fault(&self, fault: Fault) -> TransferError {
+        match fault {
+            Fault::Patch(source) => self.patch(source),
+            // What a signed delta makes is no manifest: the bundle's fault, not the store's.
+            Fault::Store(StoreError::NewManifest { source }) => self.patch(PatchError::Base(source.into())),
+            Fault::Store(error) => error.into(),
+        }
+    }
+}
+
+enum Fault {
+    Patch(PatchError),
+    Store(StoreError),
+}
+impl From<PatchError> for Fault {
+    fn from(error: PatchError) -> Self {
+        Self::Patch(error)
+    }
+}
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

@@ -1,0 +1,163 @@
+//! What lies on a medium: bundles and volumes, only ever read.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use chantal_bundle::{VolumeNumber, index, manifest, seal, trust::Link};
+use chantal_contract::limits::{BUNDLE_MANIFEST_BYTES, SIGNATURES, SSHSIG_BYTES, TRUST_BYTES, TRUST_VERSION};
+
+use super::TransferError;
+
+/// Directories below a given one that are looked into: a medium holds bundles, a bundle holds its files.
+const ENTRIES: usize = 100_000;
+
+/// What was found at the paths that were given.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Directories that hold a manifest.
+    pub bundles: Vec<PathBuf>,
+    /// Volumes beside which no manifest lies.
+    pub loose: BTreeMap<VolumeNumber, Vec<PathBuf>>,
+}
+
+/// Looks for bundles at the given paths: a bundle's directory, one that holds such, or a volume.
+pub(super) fn find(paths: &[PathBuf]) -> Result<Found, TransferError> {
+    let mut found = Found::default();
+    for path in paths {
+        let kind = fs::metadata(path).map_err(|e| TransferError::io(path, e))?;
+        if !kind.is_dir() {
+            take_file(path, &mut found)?;
+        } else if !take_directory(path, &mut found)? {
+            let mut any = false;
+            for (name, inner) in entries(path)? {
+                if !name.starts_with('.') && inner.is_dir() {
+                    any |= take_directory(&inner, &mut found)?;
+                }
+            }
+            if !any {
+                return Err(TransferError::NoBundle { path: path.clone() });
+            }
+        }
+    }
+    found.bundles.sort();
+    found.bundles.dedup();
+    Ok(found)
+}
+
+fn take_file(path: &Path, found: &mut Found) -> Result<(), TransferError> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = is_file(&parent.join(manifest::FILE));
+    if beside {
+        found.bundles.push(parent.into());
+        return Ok(());
+    }
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let Ok(number) = VolumeNumber::parse_file_name(name) else {
+        return Err(TransferError::NoBundle { path: path.into() });
+    };
+    found.loose.entry(number).or_default().push(path.into());
+    Ok(())
+}
+
+/// Takes what a directory holds and tells whether that is anything.
+fn take_directory(dir: &Path, found: &mut Found) -> Result<bool, TransferError> {
+    if is_file(&dir.join(manifest::FILE)) {
+        found.bundles.push(dir.into());
+        return Ok(true);
+    }
+    let mut any = false;
+    for (number, path) in volumes(dir)? {
+        found.loose.entry(number).or_default().push(path);
+        any = true;
+    }
+    Ok(any)
+}
+
+/// Lists the volumes in a directory.
+pub(super) fn volumes(dir: &Path) -> Result<BTreeMap<VolumeNumber, PathBuf>, TransferError> {
+    let named = entries(dir)?
+        .into_iter()
+        .filter_map(|(name, path)| VolumeNumber::parse_file_name(&name).ok().map(|number| (number, path)));
+    Ok(named.filter(|(_, path)| is_file(path)).collect())
+}
+
+fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>, TransferError> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(dir).map_err(|e| TransferError::io(dir, e))?.take(ENTRIES) {
+        let entry = entry.map_err(|e| TransferError::io(dir, e))?;
+        if let Ok(name) = entry.file_name().into_string() {
+            entries.push((name, entry.path()));
+        }
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+fn is_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|m| m.is_file())
+}
+
+/// Opens a file of a medium; what is no regular file is refused, as it may never end.
+pub(super) fn open(path: &Path) -> Result<File, TransferError> {
+    let kind = fs::metadata(path).map_err(|e| TransferError::io(path, e))?;
+    if !kind.is_file() {
+        return Err(TransferError::NoFile { path: path.into() });
+    }
+    File::open(path).map_err(|e| TransferError::io(path, e))
+}
+
+/// Reads a small file whole.
+pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, TransferError> {
+    let mut bytes = Vec::new();
+    let mut file = open(path)?.take(limit as u64 + 1);
+    file.read_to_end(&mut bytes).map_err(|e| TransferError::io(path, e))?;
+    if bytes.len() > limit {
+        return Err(TransferError::TooLong { path: path.into(), limit: limit as u64 });
+    }
+    Ok(bytes)
+}
+
+/// The files that are read before anything is believed.
+#[derive(Debug)]
+pub(super) struct Front {
+    pub manifest: Vec<u8>,
+    /// The collector's signatures over the manifest.
+    pub signatures: Vec<Vec<u8>>,
+    pub chain: Vec<Link>,
+}
+
+/// Reads manifest, signatures and trust chain of a bundle, and parses nothing.
+pub(super) fn front(dir: &Path) -> Result<Front, TransferError> {
+    let manifest = read(&dir.join(manifest::FILE), BUNDLE_MANIFEST_BYTES)?;
+    let signatures = read_signatures(&dir.join(seal::SIGNATURES), "collector-")?;
+    let mut chain = Vec::new();
+    for version in 1..=TRUST_VERSION {
+        let path = dir.join(seal::trust_document(version));
+        if !is_file(&path) {
+            break;
+        }
+        let document = read(&path, TRUST_BYTES)?;
+        let signatures = read_signatures(&dir.join(seal::TRUST), &format!("{version:04}-"))?;
+        chain.push(Link { document, signatures });
+    }
+    Ok(Front { manifest, signatures, chain })
+}
+
+fn read_signatures(dir: &Path, prefix: &str) -> Result<Vec<Vec<u8>>, TransferError> {
+    if !dir.is_dir() {
+        return Ok(Vec::new());
+    }
+    let named =
+        entries(dir)?.into_iter().filter(|(name, _)| name.starts_with(prefix) && name.ends_with(".sig"));
+    // One more than is looked at, so that too many are seen as such.
+    named.take(SIGNATURES + 1).map(|(_, path)| read(&path, SSHSIG_BYTES)).collect()
+}
+
+/// Returns where a bundle's index would lie, if it does.
+pub(super) fn index_file(dir: &Path) -> Option<PathBuf> {
+    Some(dir.join(index::FILE)).filter(|path| is_file(path))
+}
