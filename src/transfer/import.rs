@@ -190,7 +190,8 @@ fn one(
     }
     job.expect_space(&survey)?;
     if !survey.missing.is_empty() {
-        job.note_pending(&survey.have(), at)?;
+        let have: Vec<VolumeNumber> = job.volumes().filter(|n| !survey.missing.contains_key(n)).collect();
+        job.note_pending(&have, at)?;
     }
     let taken = blobs::take(&job, &survey, &files)?;
     let left = blobs::assemble(&job)?;

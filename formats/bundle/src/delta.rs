@@ -46,6 +46,16 @@ impl<R: io::BufRead> Lines for Reader<R> {
     }
 }
 
+impl<L: Lines + ?Sized> Lines for Box<L> {
+    fn advance(&mut self) -> Result<bool, LinesError> {
+        (**self).advance()
+    }
+
+    fn current(&self) -> Option<&str> {
+        (**self).current()
+    }
+}
+
 /// A list in memory.
 #[derive(Clone, Debug)]
 pub struct TextLines<'a> {
