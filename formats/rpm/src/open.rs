@@ -26,7 +26,7 @@ pub(crate) fn read<T>(
     let broken = |source| FormatError::Decode { file: file.clone(), source };
     let codec = codec_of(&mut input).map_err(broken)?;
     let inner = codec.decode(&mut input, open.bound()).map_err(broken)?;
-    let mut weighed = Weighed { inner, measurer: open.measure() };
+    let mut weighed = Weighed { inner, measurer: open.measure(), ahead: 0 };
     let value = parse(&mut weighed)?;
     // what stands behind the document counts, too
     io::copy(&mut weighed, &mut io::sink()).map_err(broken)?;
@@ -39,28 +39,32 @@ pub(crate) fn read<T>(
 #[error("decompressed: {0}")]
 struct Opened(chantal_contract::Mismatch);
 
-/// Measures what passes.
+/// Measures what passes: each buffer once, when it is first seen, since a parser consumes it in small pieces.
 struct Weighed<'a> {
     inner: Box<dyn BufRead + 'a>,
     measurer: Measurer,
+    /// How many bytes of the current buffer were measured and not consumed.
+    ahead: usize,
 }
 
 impl Read for Weighed<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buf)?;
-        self.measurer.update(buf.get(..n).unwrap_or_default()).map_err(|m| io::Error::other(Opened(m)))?;
+        let n = self.fill_buf()?.read(buf)?;
+        self.consume(n);
         Ok(n)
     }
 }
 impl BufRead for Weighed<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner.fill_buf()
+        let buf = self.inner.fill_buf()?;
+        if let Some(fresh) = buf.get(self.ahead..).filter(|fresh| !fresh.is_empty()) {
+            self.measurer.update(fresh).map_err(|m| io::Error::other(Opened(m)))?;
+            self.ahead = buf.len();
+        }
+        Ok(buf)
     }
     fn consume(&mut self, amount: usize) {
-        if let Ok(buf) = self.inner.fill_buf() {
-            // a length that passes its bound stays wrong and is told at the end
-            let _ = self.measurer.update(buf.get(..amount).unwrap_or(buf));
-        }
+        self.ahead = self.ahead.saturating_sub(amount);
         self.inner.consume(amount);
     }
 }

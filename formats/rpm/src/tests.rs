@@ -2,6 +2,7 @@
 
 mod clients;
 mod driver;
+mod hostile;
 pub(crate) mod mirror;
 pub(crate) mod package;
 mod proof;

@@ -5,7 +5,9 @@ use std::{
     process::Command,
 };
 
-use chantal_contract::{FormatError, Policy, VerifyError};
+use chantal_contract::{
+    Digest, Format, FormatError, Header, Line, Place, Policy, RepoPath, State, TreeError, VerifyError,
+};
 
 use crate::location::is_package;
 
@@ -160,7 +162,6 @@ fn reads_what_createrepo_writes_in_every_compression() {
 
 #[test]
 fn writes_the_record_that_createrepo_writes() {
-    use chantal_contract::{Format, RepoPath};
     let Some(_) = tool("createrepo_c") else { return };
     let dir = tempfile::tempdir().unwrap();
     let Some(repo) = build(dir.path(), &[]) else { return };
@@ -255,4 +256,110 @@ fn a_signed_repository_is_verified() {
     let mut tampered = upstream.clone();
     tampered.files.get_mut(crate::REPOMD).unwrap().push(b'\n');
     assert!(tampered.walk(&keyring).unwrap_err().is_refusal());
+}
+
+/// A mirrored tree as a state.
+struct Published(PathBuf);
+
+impl State for Published {
+    fn header(&self) -> &Header {
+        panic!("not asked for")
+    }
+    fn lines(&self, _: &mut dyn FnMut(&Line) -> Result<(), FormatError>) -> Result<(), FormatError> {
+        panic!("not asked for")
+    }
+    fn record(&self, _: &Digest) -> Result<Vec<u8>, TreeError> {
+        panic!("not asked for")
+    }
+    fn read(&self, path: &RepoPath, _: u64) -> Result<Vec<u8>, TreeError> {
+        std::fs::read(self.0.join(path.as_str())).map_err(|_| TreeError::NoFile(path.clone()))
+    }
+}
+
+/// Mirrors a signed repository into a directory: what the walk was fed, and what it wants of payloads.
+fn mirror(repo: &Path, keyring: &Keyring, tree: &Path) {
+    sign(repo, keyring, &[]);
+    run(Command::new("createrepo_c").arg("-q").arg(repo));
+    let mut upstream = Upstream::of_directory(repo);
+    let signature = keyring.sign(&upstream.files[crate::REPOMD]);
+    upstream = upstream.with(crate::SIGNATURE, signature).with("repodata/repomd.xml.key", keyring.public());
+    let outcome = upstream.walk(keyring).unwrap();
+    let payloads = outcome.packages.iter().flat_map(|(p, _)| &p.files).map(|w| w.path.to_string());
+    for path in outcome.fed.iter().cloned().chain(payloads) {
+        let target = tree.join(&path);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::write(target, &upstream.files[&path]).unwrap();
+    }
+    std::fs::write(tree.join("keys.asc"), keyring.public()).unwrap();
+}
+
+#[test]
+fn dnf_installs_from_a_mirror_with_every_check_on() {
+    let (Some(_), Some(_)) = (tool("dnf"), tool("createrepo_c")) else { return };
+    let Some(keyring) = Keyring::new("rsa3072") else { return };
+    let Some(stranger) = Keyring::new("rsa3072") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let Some(repo) = build(dir.path(), &[]) else { return };
+    let tree = dir.path().join("tree");
+    mirror(&repo, &keyring, &tree);
+    let place = Place {
+        name: "mirror".into(),
+        base: format!("file://{}", tree.display()),
+        keys: Some("keys.asc".parse().unwrap()),
+        packages_signed: true,
+        at: "2026-11-20T12:00:00Z".parse().unwrap(),
+    };
+    let format = crate::Rpm::new(crate::RpmOptions::default());
+    let [file] = <[_; 1]>::try_from(format.set_up(&Published(tree.clone()), &place).unwrap()).unwrap();
+    assert!(file.text.contains("\ngpgcheck=1\nrepo_gpgcheck=1\n"), "{}", file.text);
+    let repos = dir.path().join("repos");
+    std::fs::create_dir(&repos).unwrap();
+    std::fs::write(repos.join(&file.name), file.text).unwrap();
+    let dnf = |root: &str| {
+        let at = |name: &str| dir.path().join(root).join(name).display().to_string();
+        std::fs::create_dir_all(at("log")).unwrap();
+        let mut command = Command::new("dnf");
+        command.args(["-y", "--releasever=1", "--installroot", &at("root")]);
+        for (option, value) in
+            [("reposdir", repos.display().to_string()), ("cachedir", at("cache")), ("logdir", at("log"))]
+        {
+            command.arg(format!("--setopt={option}={value}"));
+        }
+        let out = command.args(["install", "sample-bare"]).output().unwrap();
+        let said = [out.stdout, out.stderr].map(|o| String::from_utf8_lossy(&o).into_owned()).concat();
+        (out.status.success(), said)
+    };
+    let (done, said) = dnf("one");
+    if said.contains("superuser") && std::env::var_os("CHANTAL_REQUIRE_CLIENTS").is_none() {
+        println!("skipped: dnf installs for the superuser only");
+        return;
+    }
+    assert!(done && said.contains("sample-bare-2:1.0^git~2-1.noarch"), "{said}");
+
+    std::fs::write(tree.join("keys.asc"), stranger.public()).unwrap();
+    let (done, said) = dnf("two");
+    assert!(!done, "another's key: {said}");
+}
+
+#[test]
+fn zypper_takes_a_mirror() {
+    let (Some(_), Some(_), Some(_)) = (tool("zypper"), tool("createrepo_c"), tool("rpmsign")) else { return };
+    let Some(keyring) = Keyring::new("rsa3072") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let Some(repo) = build(dir.path(), &[]) else { return };
+    let (tree, root) = (dir.path().join("tree"), dir.path().join("root"));
+    mirror(&repo, &keyring, &tree);
+    let zypper = |arguments: &[&str]| {
+        let mut command = Command::new("zypper");
+        command
+            .arg("--root")
+            .arg(&root)
+            .args(["--non-interactive", "--gpg-auto-import-keys"])
+            .args(arguments);
+        String::from_utf8(run(&mut command)).unwrap()
+    };
+    zypper(&["addrepo", &format!("file://{}", tree.display()), "mirror"]);
+    zypper(&["refresh"]);
+    let found = zypper(&["search", "--details", "sample-bare"]);
+    assert!(found.contains("2:1.0^git~2-1"), "{found}");
 }
