@@ -3,3 +3,9 @@
 //! It stands on `store` and `trust` and is the only room that opens a socket.
 
 pub mod fetch;
+pub mod select;
+pub mod sync;
+
+#[cfg(test)]
+#[path = "../tests/fixtures/server.rs"]
+mod server;

@@ -116,7 +116,7 @@ pub enum Outcome {
     /// The server says that nothing changed since the validators were given; the sink is empty.
     NotModified,
     /// The sink holds the file.
-    Body(Received),
+    Body(Box<Received>),
     /// None of the candidates has the file (404, 410, or 403, as CDNs answer).
     Absent {
         /// The last address that was asked.
@@ -167,6 +167,11 @@ impl Fetcher {
                 reporter,
             }),
         }
+    }
+
+    /// Returns how long to wait before something is tried again.
+    pub fn back_off(&self) -> BackOff {
+        self.shared.download.back_off
     }
 
     /// Begins one repository's downloads with what its origins may be shown.
@@ -247,13 +252,13 @@ impl Session {
                             break None;
                         }
                         Ok(outcome) => {
-                            self.learn(request, candidate, true);
+                            Self::learn(request, candidate, true);
                             return Ok(outcome);
                         }
                         // a cut body that moved on is asked for again at once, and where it was cut
                         Err(failure) if attempt.written() >= before + PROGRESS && failure.may_pass() => {
                             repeats = 0;
-                            self.note(&failure.error, "resuming");
+                            Self::note(&failure.error, "resuming");
                             tokio::time::sleep(download.back_off.first).await;
                         }
                         Err(failure) => break Some(failure),
@@ -263,7 +268,7 @@ impl Session {
                     open.retain(|i| *i != index);
                     continue;
                 };
-                self.learn(request, candidate, false);
+                Self::learn(request, candidate, false);
                 match error.verdict() {
                     Verdict::Hopeless => return Err(error),
                     Verdict::Elsewhere => open.retain(|i| *i != index),
@@ -286,7 +291,7 @@ impl Session {
                 .next()
                 .unwrap_or(download.back_off.most)
                 .max(asked.unwrap_or_default().min(download.back_off.retry_after));
-            self.note(
+            Self::note(
                 &error,
                 &format!("repeat {repeats} of {} in {:.1} s", download.retries, wait.as_secs_f32()),
             );
@@ -295,13 +300,13 @@ impl Session {
         }
     }
 
-    fn learn(&self, request: &Request, candidate: &Candidate, served: bool) {
+    fn learn(request: &Request, candidate: &Candidate, served: bool) {
         if let Some(mirrors) = &request.mirrors {
             if served { mirrors.served(candidate.mirror) } else { mirrors.failed(candidate.mirror) }
         }
     }
 
-    fn note(&self, error: &FetchError, what: &str) {
+    fn note(error: &FetchError, what: &str) {
         tracing::info!("{error}; {what}");
     }
 }

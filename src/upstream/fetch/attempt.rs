@@ -139,13 +139,8 @@ impl<'a, S: Sink> Attempt<'a, S> {
         }
         self.session.shared.told(&self.request.task, delta(found));
         let url = candidate.url.clone();
-        Ok(Outcome::Body(Received {
-            candidate: index,
-            url,
-            validators: None,
-            content_type: None,
-            next: None,
-        }))
+        let received = Received { candidate: index, url, validators: None, content_type: None, next: None };
+        Ok(Outcome::Body(Box::new(received)))
     }
 
     fn can_resume(&self) -> bool {
@@ -309,7 +304,7 @@ impl<'a, S: Sink> Attempt<'a, S> {
         self.sink = Some(sink);
         self.budget.spend(begun);
         result?;
-        Ok(Outcome::Body(received))
+        Ok(Outcome::Body(Box::new(received)))
     }
 }
 

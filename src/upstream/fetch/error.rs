@@ -192,8 +192,10 @@ pub(super) enum Verdict {
 impl FetchError {
     pub(super) fn verdict(&self) -> Verdict {
         match self {
-            Self::Connection { .. } | Self::Cut { .. } | Self::Stalled { .. } => Verdict::Repeat,
-            Self::Status { status, .. } if matches!(status, 408 | 425 | 429 | 500..=599) => Verdict::Repeat,
+            Self::Connection { .. }
+            | Self::Cut { .. }
+            | Self::Stalled { .. }
+            | Self::Status { status: 408 | 425 | 429 | 500..=599, .. } => Verdict::Repeat,
             Self::Sink { .. } | Self::Deadline { .. } | Self::Certificate { .. } | Self::SetUp { .. } => {
                 Verdict::Hopeless
             }

@@ -120,7 +120,7 @@ mod tests {
     fn retry_after_is_seconds_or_a_date() {
         let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
         let read = |text| retry_after(text, now);
-        assert_eq!(read("120"), Some(Duration::from_secs(120)));
+        assert_eq!(read("120"), Some(Duration::from_mins(2)));
         assert_eq!(read(" 0 "), Some(Duration::ZERO));
         assert_eq!(read("99999999999999999999999"), Some(Duration::from_secs(u64::MAX)));
         assert_eq!(read("Fri, 20 Nov 2026 12:01:30 GMT"), Some(Duration::from_secs(90)));

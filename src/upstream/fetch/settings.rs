@@ -57,8 +57,8 @@ impl Default for Download {
             rate_limit: None,
             proxy: Proxy::Environment,
             connect: Duration::from_secs(30),
-            stall: Duration::from_secs(60),
-            deadline: Duration::from_secs(24 * 3600),
+            stall: Duration::from_mins(1),
+            deadline: Duration::from_hours(24),
             user_agent: concat!("chantal/", env!("CARGO_PKG_VERSION")).to_owned(),
             back_off: BackOff::default(),
         }
@@ -80,8 +80,8 @@ impl Default for BackOff {
     fn default() -> Self {
         Self {
             first: Duration::from_secs(1),
-            most: Duration::from_secs(60),
-            retry_after: Duration::from_secs(300),
+            most: Duration::from_mins(1),
+            retry_after: Duration::from_mins(5),
         }
     }
 }

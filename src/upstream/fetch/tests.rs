@@ -1,11 +1,10 @@
 use std::time::Instant;
 
 use super::*;
-use crate::report::Silent;
-
-#[path = "../../../tests/fixtures/server.rs"]
-mod server;
-use server::{Act, Server};
+use crate::{
+    report::Silent,
+    upstream::server::{Act, Server},
+};
 
 /// Settings with which a test of repetitions does not take long.
 fn quick() -> Download {
@@ -52,7 +51,7 @@ async fn fetch(request: &Request) -> (Result<Outcome, FetchError>, Vec<u8>) {
 
 fn received(result: Result<Outcome, FetchError>) -> Received {
     match result.unwrap() {
-        Outcome::Body(received) => received,
+        Outcome::Body(received) => *received,
         other => panic!("no body: {other:?}"),
     }
 }

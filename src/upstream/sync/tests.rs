@@ -1,0 +1,527 @@
+use std::{path::Path, time::Duration};
+
+use chantal_contract::{Algorithm, Checksum, Entry, Line, Mode, Policy, VerifyError};
+
+use super::*;
+use crate::{
+    report::Silent,
+    store::StoreError,
+    upstream::{
+        fetch::{BackOff, Download, FetchError, Proxy},
+        server::{Act, Server},
+    },
+};
+
+mod fake;
+use fake::{Fake, Keys};
+
+const NOW: &str = "2026-11-20T12:00:00Z";
+
+/// A store, an upstream on loopback and a fetcher.
+struct Bench {
+    server: Server,
+    store: Store,
+    fetcher: Fetcher,
+    scratch: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let site = "hq".parse().unwrap();
+        let store = Store::create(&scratch.path().join("store"), &site, NOW.parse().unwrap()).unwrap();
+        let download = Download {
+            retries: 1,
+            proxy: Proxy::Direct,
+            stall: Duration::from_secs(5),
+            back_off: BackOff {
+                first: Duration::from_millis(2),
+                most: Duration::from_millis(5),
+                ..BackOff::default()
+            },
+            ..Download::default()
+        };
+        let fetcher = Fetcher::new(download, Arc::new(Silent));
+        Self { server: Server::empty(), store, fetcher, scratch: scratch }
+    }
+
+    fn job(&self) -> Job {
+        job_at(&self.server.url())
+    }
+
+    fn syncing(&self, run: Run) -> Syncing<'_> {
+        let clock = &|| NOW.parse().unwrap();
+        Syncing { store: &self.store, fetcher: &self.fetcher, reporter: &Silent, clock, run }
+    }
+
+    fn sync(&self, job: Job) -> Result<Report, SyncError> {
+        self.syncing(Run::Write).all(&[job]).remove(0)
+    }
+
+    fn newest(&self) -> Option<Digest> {
+        self.store.catalog().newest(&"repo".parse().unwrap()).unwrap().map(|n| n.state.manifest)
+    }
+
+    /// Writes list and root over packages, and puts them and the packages on the server.
+    fn publish(&self, packages: &[(&str, &str)]) {
+        let list: String = packages.iter().map(|(name, content)| line(name, content)).collect();
+        for (name, content) in packages {
+            self.server.put(&format!("/pool/{name}"), *content);
+        }
+        self.publish_list(&list, "");
+    }
+
+    fn publish_list(&self, list: &str, extra: &str) {
+        self.server.put("/list", list);
+        self.server.put("/root", root_of(list, extra));
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        commit::lines_of(&self.store, &self.newest().unwrap(), &mut |line| lines.push(line)).unwrap();
+        lines
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.server.log().into_iter().map(|l| l.path).collect()
+    }
+}
+
+fn job_at(base: &str) -> Job {
+    Job {
+        name: "repo".parse().unwrap(),
+        format: Arc::new(Fake::default()),
+        proof: Arc::new(Keys(Policy::Off)),
+        keys: Vec::new(),
+        settings: Digest::of(b"keys"),
+        upstream: Upstream::at(base.parse().unwrap()),
+        access: Vec::new(),
+        missing: Missing::Fail,
+        expired: Expired::Refuse,
+    }
+}
+
+fn line(name: &str, content: &str) -> String {
+    format!("pkg {name} pool/{name} sha256 {} {}\n", Digest::of(content.as_bytes()), content.len())
+}
+
+fn root_of(list: &str, extra: &str) -> String {
+    format!("index list {} {}\n{extra}", Digest::of(list.as_bytes()), list.len())
+}
+
+#[test]
+fn fetches_everything_once_and_then_only_what_is_new() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "alpha"), ("b", "beta")]);
+    let first = bench.sync(bench.job()).unwrap();
+    assert_eq!(first.outcome, Outcome::Updated);
+    assert_eq!((first.packages, first.fetched), (Some(2), Tally { files: 2, bytes: 9 }));
+    assert_eq!(bench.newest(), first.manifest);
+    let paths: Vec<String> = bench
+        .lines()
+        .iter()
+        .map(|line| match line {
+            Line::File { path, entry: Entry::Present { .. } } => path.to_string(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let by_hash = paths[0].clone();
+    assert!(by_hash.starts_with("by-hash/"));
+    assert_eq!(paths[1..], ["list", "pool/a", "pool/b", "root"]);
+    // the list was asked for under its digest first
+    assert!(bench.paths().contains(&format!("/{by_hash}")));
+
+    bench.server.clear_log();
+    let second = bench.sync(bench.job()).unwrap();
+    assert_eq!((second.outcome, second.manifest), (Outcome::Unchanged, first.manifest));
+    let statuses: Vec<u16> = bench.server.log().iter().map(|l| l.status).collect();
+    assert_eq!(statuses.iter().filter(|s| **s == 304).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.len(), 2, "only the anchors are asked for");
+
+    bench.publish(&[("a", "alpha"), ("b", "beta"), ("c", "gamma")]);
+    bench.server.clear_log();
+    let third = bench.sync(bench.job()).unwrap();
+    assert_eq!((third.outcome, third.fetched.files), (Outcome::Updated, 1));
+    assert_eq!(third.former, first.manifest);
+    assert!(!bench.paths().contains(&"/pool/a".to_owned()));
+}
+
+#[test]
+fn a_lost_catalog_costs_requests_and_no_payloads() {
+    let bench = Bench::new();
+    let content = "alpha";
+    let mut sha512 = chantal_contract::digest::Hasher::new(Algorithm::Sha512);
+    sha512.update(content.as_bytes());
+    let strong = Checksum::new(Algorithm::Sha512, &sha512.finish()).unwrap();
+    let mut sha1 = chantal_contract::digest::Hasher::new(Algorithm::Sha1);
+    sha1.update(b"beta");
+    let weak = Checksum::new(Algorithm::Sha1, &sha1.finish()).unwrap();
+    bench.server.put("/pool/a", content);
+    bench.server.put("/pool/b", "beta");
+    let list = format!("pkg a pool/a sha512 {} 5\npkg b pool/b sha1 {} 4\n", strong.hex(), weak.hex());
+    bench.publish_list(&list, "");
+    let first = bench.sync(bench.job()).unwrap();
+    assert_eq!(first.fetched.files, 2);
+    let other = Job { name: "other".parse().unwrap(), ..bench.job() };
+    // another repository takes what a SHA-512 proves from the pool, and fetches what only a SHA-1 names
+    assert_eq!(bench.sync(other).unwrap().fetched.files, 1);
+
+    let root = bench.store.root().to_path_buf();
+    let Bench { server, store, fetcher, scratch } = bench;
+    drop(store);
+    for tail in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(root.join(format!("catalog.sqlite{tail}")));
+    }
+    let bench = Bench { server, store: Store::open(&root).unwrap(), fetcher, scratch };
+    bench.server.clear_log();
+    let again = bench.sync(bench.job()).unwrap();
+    assert_eq!((again.outcome, again.fetched.files), (Outcome::Unchanged, 0));
+    assert_eq!(again.manifest, first.manifest);
+    assert!(!bench.paths().iter().any(|p| p.starts_with("/pool")));
+}
+
+#[test]
+fn an_upstream_that_changes_while_it_is_read_is_read_anew() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "alpha")]);
+    // an index that was not there yet, and one that was still the old one
+    let (old, new) = (line("a", "alpha"), line("a", "ALPHA"));
+    for first in [Act::status(404), Act::Instead(old.into_bytes())] {
+        bench.server.put("/list", new.clone());
+        bench.server.put("/root", root_of(&new, ""));
+        bench.server.put("/pool/a", "ALPHA");
+        bench.server.script("/list", [first, Act::Serve]);
+        bench.server.clear_log();
+        let other = Job { name: format!("r{}", bench.server.log().len()).parse().unwrap(), ..bench.job() };
+        bench.sync(other).unwrap();
+        let roots = bench.server.log_of("/root");
+        assert!(roots.len() <= 2 && roots.last().unwrap().status == 200, "the anchors are fetched anew");
+    }
+}
+
+#[test]
+fn an_upstream_that_never_fits_is_refused_after_some_starts() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "alpha")]);
+    let before = bench.sync(bench.job()).unwrap().manifest;
+    bench.publish(&[("a", "ALPHA")]);
+    bench.server.script("/list", [Act::Instead(line("a", "EVIL!").into_bytes())]);
+    bench.server.clear_log();
+    let error = bench.sync(bench.job()).unwrap_err();
+    assert!(matches!(&error, SyncError::Changing { starts: STARTS, .. }), "{error}");
+    assert!(error.is_refusal() && error.hint().is_some());
+    assert_eq!(bench.server.log_of("/root").len(), STARTS as usize);
+    assert_eq!(bench.newest(), before);
+    bench.server.script("/list", [Act::status(404)]);
+    let gone = bench.sync(bench.job()).unwrap_err();
+    assert!(!gone.is_refusal(), "{gone}");
+    assert_eq!(bench.newest(), before);
+}
+
+#[test]
+fn a_tampered_package_is_refused_and_nothing_changes() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "alpha")]);
+    let before = bench.sync(bench.job()).unwrap().manifest;
+    bench.publish(&[("a", "alpha"), ("b", "beta")]);
+    bench.server.script("/pool/b", [Act::Instead(b"BETA".to_vec())]);
+    let error = bench.sync(bench.job()).unwrap_err();
+    assert!(error.is_refusal() && error.to_string().contains("/pool/b"), "{error}");
+    assert_eq!(bench.newest(), before);
+    bench.server.script("/pool/b", [Act::Serve]);
+    assert_eq!(bench.sync(bench.job()).unwrap().outcome, Outcome::Updated);
+}
+
+#[test]
+fn the_next_mirror_serves_what_one_has_damaged() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "alpha")]);
+    let bad = Server::empty();
+    bad.put("/root", root_of(&line("a", "alpha"), ""));
+    bad.put("/list", line("a", "alpha"));
+    bad.put("/pool/a", "ALPHA");
+    let mut job = job_at(&bad.url());
+    job.upstream.bases.push(bench.server.url().parse().unwrap());
+    assert_eq!(bench.sync(job).unwrap().outcome, Outcome::Updated);
+    assert_eq!(bad.log_of("/pool/a").len(), 1);
+    assert_eq!(bench.server.log_of("/pool/a").len(), 1);
+}
+
+#[test]
+fn what_upstream_lists_and_lacks_keeps_the_former_state_unless_it_may_be_missing() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "alpha")]);
+    let before = bench.sync(bench.job()).unwrap().manifest;
+    bench.publish(&[("a", "alpha"), ("b", "beta"), ("c", "gamma")]);
+    bench.server.remove("/pool/b");
+    let partly = bench.sync(bench.job()).unwrap();
+    assert_eq!(partly.outcome, Outcome::Incomplete);
+    assert_eq!(partly.missing.iter().map(RepoPath::as_str).collect::<Vec<_>>(), ["pool/b"]);
+    assert_eq!((partly.manifest, bench.newest()), (before, before));
+
+    // what could be had is not fetched again
+    bench.server.clear_log();
+    let allowed = bench.sync(Job { missing: Missing::Allow, ..bench.job() }).unwrap();
+    assert_eq!((allowed.outcome, allowed.fetched.files), (Outcome::Updated, 0));
+    assert!(bench.server.log_of("/pool/c").is_empty());
+    let absent =
+        |line: &Line| matches!(line, Line::File { path, entry: Entry::Absent } if path.as_str() == "pool/b");
+    assert_eq!(bench.lines().iter().filter(|l| absent(l)).count(), 1);
+    let newest = bench.store.catalog().newest(&"repo".parse().unwrap()).unwrap().unwrap();
+    assert!(!newest.complete);
+
+    // an incomplete state is completed although the anchors did not change
+    bench.server.put("/pool/b", "beta");
+    let whole = bench.sync(bench.job()).unwrap();
+    assert_eq!((whole.outcome, whole.fetched.files), (Outcome::Updated, 1));
+    assert!(!bench.lines().iter().any(absent));
+}
+
+#[test]
+fn a_package_that_is_gone_with_its_index_is_not_missing() {
+    let bench = Bench::new();
+    let old = line("a", "alpha");
+    bench.publish(&[("b", "beta")]);
+    bench.server.put(&format!("/by-hash/{}", Digest::of(old.as_bytes())), old.clone());
+    bench.server.script("/root", [Act::Instead(root_of(&old, "").into_bytes()), Act::Serve]);
+    let report = bench.sync(bench.job()).unwrap();
+    assert_eq!((report.outcome, report.missing.len()), (Outcome::Updated, 0));
+    assert!(bench.lines().iter().any(|l| matches!(l, Line::File { path, .. } if path.as_str() == "pool/b")));
+}
+
+#[test]
+fn packages_are_vetted_even_if_another_repository_brought_them() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "unsigned bytes")]);
+    bench.sync(bench.job()).unwrap();
+    let strict = |name: &str| Job {
+        name: name.parse().unwrap(),
+        proof: Arc::new(Keys(Policy::Require)),
+        settings: Digest::of(b"other keys"),
+        ..bench.job()
+    };
+    let error = bench.sync(strict("strict")).unwrap_err();
+    assert!(matches!(
+        &error,
+        SyncError::Format {
+            source: chantal_contract::FormatError::Verify { source: VerifyError::Unsigned, .. },
+            ..
+        }
+    ));
+    assert!(error.is_refusal());
+    assert!(bench.store.catalog().newest(&"strict".parse().unwrap()).unwrap().is_none());
+    // and what was accepted under other keys is looked at again, although nothing changed upstream
+    assert!(bench.sync(strict("repo")).unwrap_err().is_refusal());
+}
+
+#[test]
+fn expired_and_future_metadata_is_refused() {
+    let bench = Bench::new();
+    let list = line("a", "alpha");
+    bench.server.put("/pool/a", "alpha");
+    bench.publish_list(&list, "until 2026-11-20T11:59:59Z\n");
+    let error = bench.sync(bench.job()).unwrap_err();
+    assert!(matches!(error, SyncError::Expired { .. }) && error.is_refusal());
+    assert_eq!(bench.newest(), None);
+    let taken = bench.sync(Job { expired: Expired::Allow, ..bench.job() }).unwrap();
+    assert_eq!(taken.outcome, Outcome::Updated);
+    // unchanged anchors are no way around it
+    assert!(matches!(bench.sync(bench.job()), Err(SyncError::Expired { .. })));
+    for (date, good) in [("2026-11-20T12:00:10Z", true), ("2026-11-20T12:00:11Z", false)] {
+        bench.publish_list(&list, &format!("date {date}\n"));
+        let result = bench.sync(bench.job());
+        assert_eq!(result.is_ok(), good, "{date}: {result:?}");
+    }
+}
+
+#[test]
+fn other_options_or_keys_are_read_anew() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "alpha")]);
+    let first = bench.sync(bench.job()).unwrap();
+    let keys = Job { settings: Digest::of(b"new keys"), ..bench.job() };
+    assert_eq!(bench.sync(keys).unwrap().packages, Some(1), "new keys were not tried");
+    let options = Fake { options: serde_json::json!({"x": 1}), ..Fake::default() };
+    let changed = bench.sync(Job { format: Arc::new(options), ..bench.job() }).unwrap();
+    assert_eq!(changed.outcome, Outcome::Updated);
+    assert_ne!(changed.manifest, first.manifest);
+    let loose = || Job { format: Arc::new(Fake { binds: false, ..Fake::default() }), ..bench.job() };
+    bench.sync(loose()).unwrap();
+    assert_eq!(bench.sync(loose()).unwrap().packages, Some(1), "nothing binds these anchors");
+}
+
+#[test]
+fn a_dry_run_counts_and_writes_nothing() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "alpha"), ("b", "beta")]);
+    let report = bench.syncing(Run::Dry).all(&[bench.job()]).remove(0).unwrap();
+    assert_eq!((report.outcome, report.fetched), (Outcome::Planned, Tally { files: 2, bytes: 9 }));
+    assert_eq!(bench.newest(), None);
+    assert_eq!(bench.store.pool().iter().count(), 0);
+    assert!(bench.server.log_of("/pool/a").is_empty());
+    // and a real run afterwards is not fooled by it
+    assert_eq!(bench.sync(bench.job()).unwrap().fetched.files, 2);
+    assert_eq!(bench.syncing(Run::Dry).all(&[bench.job()]).remove(0).unwrap().fetched.files, 0);
+}
+
+#[test]
+fn one_repository_that_fails_does_not_stop_the_others() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "alpha")]);
+    let names = ["one", "two", "three", "four", "five", "six"];
+    let jobs: Vec<Job> = names
+        .iter()
+        .map(|name| {
+            let base =
+                if *name == "three" { format!("{}/nowhere", bench.server.url()) } else { bench.server.url() };
+            Job { name: name.parse().unwrap(), ..job_at(&base) }
+        })
+        .collect();
+    let results = bench.syncing(Run::Write).all(&jobs);
+    let failed: Vec<bool> = results.iter().map(Result::is_err).collect();
+    assert_eq!(failed, [false, false, true, false, false, false]);
+    let error = results.into_iter().nth(2).unwrap().unwrap_err();
+    assert!(matches!(&error, SyncError::Absent { bound: false, .. }) && !error.is_refusal(), "{error}");
+}
+
+#[test]
+fn a_repository_in_use_is_left_alone() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "alpha")]);
+    let job = bench.job();
+    let held = bench.store.lock(Lock::Repository(&job.name)).unwrap();
+    let error = bench.sync(bench.job()).unwrap_err();
+    assert!(matches!(error, SyncError::Store(StoreError::Locked { .. })));
+    assert!(bench.server.log().is_empty());
+    drop(held);
+    bench.sync(job).unwrap();
+}
+
+#[test]
+fn contradictions_are_named() {
+    let bench = Bench::new();
+    let twice = |a: &str, b: &str| {
+        bench.publish_list(&format!("{a}{b}"), "");
+        bench.sync(bench.job()).unwrap_err()
+    };
+    let error = twice(&line("a", "alpha"), &line("a", "ALPHA"));
+    assert!(matches!(&error, SyncError::Conflict { path, .. } if path.as_str() == "pool/a"), "{error}");
+    bench.server.put("/pool/a", "alpha");
+    bench.server.put("/pool/a/b", "beta");
+    let error = twice(&line("a", "alpha"), &line("a/b", "beta"));
+    assert!(matches!(error, SyncError::FileAndDirectory { .. }), "{error}");
+    assert_eq!(bench.newest(), None);
+}
+
+#[test]
+fn the_same_bytes_under_two_paths_are_fetched_once() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "same"), ("b", "same"), ("c", "same")]);
+    let report = bench.sync(bench.job()).unwrap();
+    assert_eq!(report.fetched, Tally { files: 1, bytes: 4 });
+    assert_eq!(bench.lines().len(), 6);
+    // where the first path lacks it, another may have it
+    bench.publish(&[("d", "other"), ("e", "other")]);
+    bench.server.remove("/pool/d");
+    let report = bench.sync(Job { missing: Missing::Allow, ..bench.job() }).unwrap();
+    assert_eq!(report.missing.iter().map(RepoPath::as_str).collect::<Vec<_>>(), ["pool/d"]);
+    assert_eq!(report.fetched.files, 1);
+}
+
+#[test]
+fn what_cannot_fit_is_not_begun() {
+    let bench = Bench::new();
+    bench.server.put("/pool/a", "alpha");
+    bench.publish_list(&format!("pkg a pool/a sha256 {} {}\n", Digest::of(b"alpha"), 1_u64 << 60), "");
+    let error = bench.sync(bench.job()).unwrap_err();
+    assert!(matches!(error, SyncError::NoRoom { needed, .. } if needed == 1 << 60), "{error}");
+    assert!(bench.server.log_of("/pool/a").is_empty());
+}
+
+#[test]
+fn another_file_is_tried_where_one_is_absent() {
+    let bench = Bench::new();
+    let list = line("a", "alpha");
+    bench.server.put("/pool/a", "alpha");
+    bench.server.put("/plain", list.clone());
+    bench.server.put("/root", root_of(&list, "or plain\n"));
+    bench.sync(bench.job()).unwrap();
+    assert!(bench.lines().iter().any(|l| matches!(l, Line::File { path, .. } if path.as_str() == "plain")));
+}
+
+#[test]
+fn a_filtered_repository_keeps_records() {
+    let bench = Bench::new();
+    let list = format!(
+        "{}{}doc advisory A-1\nderive pool/a.meta metadata\n",
+        line("a", "alpha"),
+        line("a", "alpha")
+    );
+    bench.server.put("/pool/a", "alpha");
+    bench.publish_list(&list, "");
+    let job = Job { format: Arc::new(Fake { mode: Mode::Filtered, ..Fake::default() }), ..bench.job() };
+    let report = bench.sync(job).unwrap();
+    assert_eq!(report.packages, Some(2));
+    let lines = bench.lines();
+    let Line::Pkg { key, record, files } = lines.last().unwrap() else { panic!("{lines:?}") };
+    assert_eq!((key.name.as_str(), files[0].as_str()), ("a", "pool/a"));
+    assert_eq!(bench.store.packs().get(record).unwrap(), line("a", "alpha").trim_end().as_bytes());
+    let Line::Doc { kind, key, record } = &lines[0] else { panic!("{lines:?}") };
+    assert_eq!((kind.as_str(), key.as_str()), ("advisory", "A-1"));
+    assert_eq!(bench.store.packs().get(record).unwrap(), b"doc advisory A-1");
+    assert!(lines.iter().any(|l| matches!(l, Line::File { path, .. } if path.as_str() == "pool/a.meta")));
+}
+
+#[test]
+fn a_directory_is_an_upstream() {
+    let bench = Bench::new();
+    let scratch = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &str| {
+        let file = scratch.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, bytes).unwrap();
+    };
+    put("pool/a", "alpha");
+    put("list", &line("a", "alpha"));
+    put("root", &root_of(&line("a", "alpha"), ""));
+    let job = || job_at(&format!("file://{}", scratch.path().display()));
+    assert_eq!(bench.sync(job()).unwrap().outcome, Outcome::Updated);
+    assert_eq!(bench.sync(job()).unwrap().outcome, Outcome::Unchanged);
+    put("pool/b", "beta");
+    let list = line("a", "alpha") + &line("b", "beta");
+    put("list", &list);
+    put("root", &root_of(&list, ""));
+    assert_eq!(bench.sync(job()).unwrap().fetched.files, 1);
+    assert!(bench.server.log().is_empty());
+    assert!(Path::new(&scratch.path().join("root")).exists());
+}
+
+#[test]
+fn an_index_cannot_name_files_of_this_machine_or_unprotected_pages() {
+    let bench = Bench::new();
+    let list = format!("pkg a pool/a sha256 {} 5 file:///etc/passwd\n", Digest::of(b"alpha"));
+    bench.publish_list(&list, "");
+    let error = bench.sync(bench.job()).unwrap_err();
+    assert!(matches!(error, SyncError::Fetch(FetchError::Scheme { .. })), "{error}");
+    let at = chantal_contract::At::Absolute("http://mirror.example.org/root".parse().unwrap());
+    let format = Arc::new(Fake { root: Some(at), ..Fake::default() });
+    let error = bench.sync(Job { format, ..job_at("https://mirror.example.org/") }).unwrap_err();
+    assert!(matches!(error, SyncError::Unprotected { .. }) && error.is_refusal(), "{error}");
+}
+
+#[test]
+fn mirrors_come_from_lists() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "alpha")]);
+    let lists = Server::empty();
+    let list = |path: &str| -> Url { format!("{}{path}", lists.url()).parse().unwrap() };
+    lists.put("/plain", format!("# mirrors\n{}/nowhere\n{}\n", bench.server.url(), bench.server.url()));
+    let upstream = Upstream { bases: Vec::new(), list: Some(MirrorList::Plain(list("/plain"))) };
+    assert_eq!(bench.sync(Job { upstream, ..bench.job() }).unwrap().outcome, Outcome::Updated);
+    lists.put("/empty", "# none\n");
+    for path in ["/empty", "/absent"] {
+        let upstream = Upstream { bases: Vec::new(), list: Some(MirrorList::Plain(list(path))) };
+        let error = bench.sync(Job { upstream, ..bench.job() }).unwrap_err();
+        assert!(matches!(error, SyncError::NoMirrors { .. }), "{error}");
+    }
+}
