@@ -1,1 +1,411 @@
-//! Room `publish`.
+//! Room `publish`: snapshots become trees that any web server can serve, switched in one rename. See DESIGN §6.
+//!
+//! Every place has two trees. The one that nobody sees is brought from what it holds to what is wanted, synced, and swapped
+//! in; when a command publishes several repositories, all are built first and swapped together. A tree carries a list of
+//! what it holds, which goes before the first change and comes after the last: a tree without one is thrown away. So any
+//! call may be killed at any point and run again.
+
+mod change;
+mod list;
+mod outcome;
+mod page;
+mod plan;
+mod switch;
+mod tree;
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use chantal_contract::{Format, FormatError, Header, State, limits::KEYRING_BYTES};
+use jiff::Timestamp;
+
+pub use outcome::{Change, Listing, Notice, Outcome, PublishError, Standing, Turn};
+
+use list::List;
+use page::{Dress, Subject};
+use plan::Planner;
+use switch::{Spot, TREES};
+
+use crate::{
+    report::{Event, Reporter},
+    store::{
+        self, Address, Evidence, Lock, LockGuard, Name, PublishedRow, Recorded, StateRef, Store,
+        evidence::Item,
+    },
+    trust::Keyring,
+};
+
+/// Bytes of a list of evidence that are read at most.
+const EVIDENCE_BYTES: u64 = 64 << 20;
+
+/// How payloads get into a tree; what a file system cannot do falls back to copies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    /// As further names of the pool's files.
+    #[default]
+    Hardlink,
+    /// As copies that share their blocks.
+    Reflink,
+    /// As copies.
+    Copy,
+}
+
+/// How one tree takes the place of another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Switch {
+    /// A symbolic link is renamed over another.
+    #[default]
+    Symlink,
+    /// Two directories change places, for servers that follow no symbolic links.
+    Exchange,
+}
+
+/// Where and how trees are published.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The published directory.
+    pub root: PathBuf,
+    /// How payloads get there.
+    pub link: Link,
+    /// How trees are switched.
+    pub switch: Switch,
+    /// The address under which clients reach the published directory, without a trailing slash.
+    pub base: String,
+}
+
+/// What is to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// A repository's newest state, or a named snapshot.
+    pub address: Address,
+    /// Where its newest state is published below the published directory: its name, or what the configuration says.
+    pub path: String,
+}
+
+impl Request {
+    /// Returns the tree's path below the published directory.
+    pub fn target(&self) -> String {
+        match &self.address.snapshot {
+            Some(name) => format!("snapshots/{}/{name}", self.address.repository),
+            None => self.path.clone(),
+        }
+    }
+}
+
+/// Makes the format that a snapshot's header describes.
+pub type Formats<'a> = dyn Fn(&Header) -> Result<Box<dyn Format>, FormatError> + 'a;
+
+/// Publishes what a store holds.
+pub struct Publisher<'a> {
+    /// The store.
+    pub store: &'a Store,
+    /// Where and how.
+    pub settings: &'a Settings,
+    /// Makes formats.
+    pub formats: &'a Formats<'a>,
+    /// Told of the work.
+    pub reporter: &'a dyn Reporter,
+    /// When it is.
+    pub at: Timestamp,
+}
+
+/// A tree that is built and waits for its turn.
+struct Ready {
+    outcome: Outcome,
+    spot: Spot,
+    state: StateRef,
+}
+
+impl Publisher<'_> {
+    /// Says what [`Self::publish`] would do; touches nothing.
+    pub fn plan(&self, requests: &[Request]) -> Result<Vec<Outcome>, PublishError> {
+        let (_locks, rows) = self.begin(requests)?;
+        let ready = requests.iter().map(|r| self.prepare(r, &rows, Turn::Planned));
+        ready.map(|r| Ok(r?.outcome)).collect()
+    }
+
+    /// Publishes; all trees are switched together, once all are built.
+    pub fn publish(&self, requests: &[Request]) -> Result<Vec<Outcome>, PublishError> {
+        let (_locks, rows) = self.begin(requests)?;
+        let ready: Vec<Ready> = requests
+            .iter()
+            .map(|request| self.prepare(request, &rows, Turn::Switched))
+            .collect::<Result<_, _>>()?;
+        let turned =
+            ready.iter().filter(|r| r.outcome.turn == Turn::Switched).try_for_each(|r| r.spot.turn());
+        for ready in ready.iter().filter(|r| r.outcome.turn == Turn::Switched) {
+            ready.spot.settle()?;
+        }
+        turned?;
+        for ready in &ready {
+            self.record(ready, &rows)?;
+        }
+        self.write_root()?;
+        Ok(ready.into_iter().map(|r| r.outcome).collect())
+    }
+
+    /// Lists what is published, sorted by place.
+    pub fn list(&self) -> Result<Vec<Listing>, PublishError> {
+        let mut listings = Vec::new();
+        for row in self.store.catalog().published()? {
+            let standing = match Spot::find(&self.settings.root, &row.target, self.settings.switch) {
+                Ok(spot) => match spot.live().map(|live| List::head(&live)) {
+                    None => Standing::Gone,
+                    Some(Ok(Some(list))) if list.manifest == row.state.manifest => Standing::Right,
+                    Some(_) => Standing::Other,
+                },
+                Err(_) => Standing::Other,
+            };
+            let newest = self.store.catalog().newest(&row.repository)?;
+            let outdated =
+                row.name.is_none() && newest.is_some_and(|n| n.state.manifest != row.state.manifest);
+            listings.push(Listing {
+                url: self.url(&row.target),
+                address: Address { repository: row.repository, snapshot: row.name },
+                manifest: row.state.manifest,
+                date: row.state.date,
+                valid_until: row.state.valid_until,
+                at: row.at,
+                target: row.target,
+                standing,
+                outdated,
+            });
+        }
+        listings.sort_by(|a, b| a.target.cmp(&b.target));
+        Ok(listings)
+    }
+
+    /// Takes a tree away; `asked` is an address or a place below the published directory.
+    pub fn unpublish(&self, asked: &str) -> Result<String, PublishError> {
+        let rows = self.store.catalog().published()?;
+        let row = rows.iter().find(|row| row.target == asked || address(row).to_string() == asked);
+        let Some(row) = row else {
+            let has = rows.iter().map(|r| format!("`{}`", address(r))).collect();
+            return Err(PublishError::NotPublished { asked: asked.into(), has });
+        };
+        let _locks = self.locks(&[row.repository.clone()])?;
+        Spot::find(&self.settings.root, &row.target, self.settings.switch)?.clear()?;
+        self.store.journal().append(store::Event::Unpublished { target: row.target.clone() }, self.at)?;
+        self.write_root()?;
+        Ok(row.target.clone())
+    }
+
+    /// Takes the locks and checks that no two trees would stand in each other's way.
+    fn begin(&self, requests: &[Request]) -> Result<(Vec<LockGuard>, Vec<PublishedRow>), PublishError> {
+        let names: Vec<Name> = requests.iter().map(|r| r.address.repository.clone()).collect();
+        let locks = self.locks(&names)?;
+        let rows = self.store.catalog().published()?;
+        let mut places: Vec<(String, Address)> =
+            rows.iter().map(|row| (row.target.clone(), address(row))).collect();
+        places.extend(requests.iter().map(|r| (r.target(), r.address.clone())));
+        places.sort();
+        places.dedup();
+        for (first, second) in places.iter().zip(places.iter().skip(1)) {
+            if first.0 == second.0 {
+                let (target, first, second) = (first.0.clone(), first.1.clone(), second.1.clone());
+                return Err(PublishError::Same { target, first, second });
+            }
+        }
+        for (inner, _) in &places {
+            let outer = plan::parents(inner).find(|outer| places.iter().any(|(place, _)| place == outer));
+            if let Some(outer) = outer {
+                return Err(PublishError::Inside { inner: inner.clone(), outer: outer.into() });
+            }
+        }
+        Ok((locks, rows))
+    }
+
+    fn locks(&self, names: &[Name]) -> Result<Vec<LockGuard>, PublishError> {
+        let mut names = names.to_vec();
+        names.sort();
+        names.dedup();
+        let mut locks = vec![self.store.lock(Lock::Shared)?];
+        for name in &names {
+            locks.push(self.store.lock(Lock::Repository(name))?);
+        }
+        Ok(locks)
+    }
+
+    fn url(&self, target: &str) -> String {
+        format!("{}/{target}", self.settings.base)
+    }
+
+    /// Builds the standby tree of one place, unless clients see what is wanted already or nothing is to be touched.
+    fn prepare(&self, request: &Request, rows: &[PublishedRow], turn: Turn) -> Result<Ready, PublishError> {
+        let (address, target) = (&request.address, request.target());
+        let tree = |source| PublishError::Tree { address: address.clone(), source };
+        let recorded = self.store.catalog().resolve(address)?;
+        let manifest = recorded.state.manifest;
+        let spot = Spot::find(&self.settings.root, &target, self.settings.switch)?;
+        let live = spot.live();
+        let read = |head| match &live {
+            Some(live) if head => List::head(live).map_err(PublishError::io(live)),
+            Some(live) => List::read(live).map_err(PublishError::io(live)),
+            None => Ok(None),
+        };
+        let former = rows.iter().find(|row| row.target == target);
+        let notices = self.notices(&recorded, former);
+        let url = self.url(&target);
+        let outcome = |weight: (u64, u64), turn, change, notices| Outcome {
+            address: address.clone(),
+            target: target.clone(),
+            url: url.clone(),
+            manifest,
+            turn,
+            change,
+            files: weight.0,
+            bytes: weight.1,
+            notices,
+        };
+        let snapshot = self.store.snapshot(&manifest)?;
+        let format_error = |source| PublishError::Format { address: address.clone(), source };
+        let format = (self.formats)(snapshot.header()).map_err(format_error)?;
+        let keyring = self.keyring(address, &recorded.state)?;
+        let dress = |weight| {
+            Dress::of(&Subject {
+                site: self.store.site(),
+                address,
+                url: &url,
+                recorded: &recorded,
+                header: snapshot.header(),
+                state: &snapshot,
+                format: format.as_ref(),
+                keyring: &keyring,
+                weight,
+            })
+        };
+        if let Some(seen) = read(true)?.filter(|seen| seen.manifest == manifest)
+            && dress(seen.weight)?.digest() == seen.dress
+        {
+            let change = Change { kept: seen.weight.0, ..Change::default() };
+            let outcome = outcome(seen.weight, Turn::Unchanged, change, notices);
+            return Ok(Ready { outcome, spot, state: recorded.state });
+        }
+        let mut planner = Planner::new(self.store.root()).map_err(tree)?;
+        // No filtered index is sealed yet, and the time is the state's own: the same state gives the same bytes.
+        format.lay_out(&snapshot, &mut planner, None, recorded.at).map_err(format_error)?;
+        let weight = planner.weight();
+        let dress = dress(weight)?;
+        let mut notices = notices;
+        for (path, bytes) in &dress.files {
+            if !planner.write_beside(path, bytes).map_err(tree)? {
+                notices.push(Notice::Taken { name: path.to_string() });
+            }
+        }
+        let plan = planner.finish().map_err(tree)?;
+        let seen = read(false)?;
+        let now = self.at.as_second();
+        let generation = seen.as_ref().map_or(now, |seen| now.max(seen.generation + 1));
+        let wanted = change::wanted(&plan, &manifest, seen.as_ref(), generation);
+        let change = change::summary(&wanted, seen.as_ref());
+        if turn == Turn::Switched {
+            let task = format!("publish {address}");
+            self.reporter.event(Event::Begin { task: &task, items: None, bytes: None });
+            let head = List { manifest, dress: dress.digest(), generation, weight, files: Vec::new() };
+            let works = tree::Works {
+                pool: self.store.pool(),
+                spool: &plan.spool,
+                live: live.as_deref(),
+                link: self.settings.link,
+                reporter: self.reporter,
+                task: &task,
+            };
+            spot.prepare()?;
+            let fallback = tree::build(&spot.standby(), &wanted, head, &works)?;
+            if fallback.files > 0 {
+                let why = fallback.why.map_or_else(String::new, |e| e.to_string());
+                notices.push(Notice::Copied { files: fallback.files, why });
+            }
+            self.reporter.event(Event::End { task: &task });
+        }
+        Ok(Ready { outcome: outcome(weight, turn, change, notices), spot, state: recorded.state })
+    }
+
+    fn notices(&self, recorded: &Recorded, former: Option<&PublishedRow>) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        let state = &recorded.state;
+        if let Some((former, now)) = former.and_then(|f| f.state.date).zip(state.date)
+            && now < former
+        {
+            notices.push(Notice::Older { former, now });
+        }
+        if let Some(until) = state.valid_until.filter(|until| *until < self.at) {
+            notices.push(Notice::Expired { until });
+        }
+        notices
+    }
+
+    /// Reads upstream's public keys from a state's evidence.
+    fn keyring(&self, address: &Address, state: &StateRef) -> Result<Keyring, PublishError> {
+        let mut keyring = Keyring::default();
+        let Some(evidence) = &state.evidence else { return Ok(keyring) };
+        let bytes = self.store.pool().read(evidence, EVIDENCE_BYTES)?;
+        for item in Evidence::parse(&bytes)?.items() {
+            if let Item::Key { blob, .. } = item {
+                let bytes = self.store.pool().read(&blob.sha256, KEYRING_BYTES)?;
+                keyring
+                    .add(&self.store.pool().path(&blob.sha256), &bytes)
+                    .map_err(|source| PublishError::Keys { address: address.clone(), source })?;
+            }
+        }
+        Ok(keyring)
+    }
+
+    /// Journals what is published, unless the journal says so already.
+    fn record(&self, ready: &Ready, rows: &[PublishedRow]) -> Result<(), PublishError> {
+        let Outcome { target, address, .. } = &ready.outcome;
+        let known = rows.iter().any(|row| row.target == *target && row.state == ready.state);
+        if known && ready.outcome.turn == Turn::Unchanged {
+            return Ok(());
+        }
+        let event = store::Event::Published {
+            target: target.clone(),
+            repository: address.repository.clone(),
+            name: address.snapshot.clone(),
+            state: ready.state.clone(),
+        };
+        self.store.journal().append(event, self.at)?;
+        Ok(())
+    }
+
+    /// Writes the page that lists all trees, unless a page that is not ours stands there.
+    fn write_root(&self) -> Result<(), PublishError> {
+        let (root, trees) = (&self.settings.root, self.settings.root.join(TREES));
+        if !trees.is_dir() {
+            return Ok(());
+        }
+        let path = root.join(page::PAGE);
+        let io = PublishError::io(&path);
+        // Two commands may end at once: who writes last has read last.
+        let turn = fs::File::create(trees.join("lock")).and_then(|f| f.lock().map(|()| f)).map_err(&io)?;
+        let page = page::root(self.store.site(), &self.list()?)?;
+        match fs::read(&path) {
+            Ok(found) if found == page => return Ok(()),
+            Ok(found) if !page::is_ours(&found) => {
+                let text = "is not ours, so the list of repositories is not written";
+                self.reporter.event(Event::Note { subject: page::PAGE, text });
+                return Ok(());
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+            _ => {}
+        }
+        let part = trees.join("index.html.part");
+        tree::discard(&part)?;
+        let mut file = tree::create(&part)?;
+        file.write_all(&page).and_then(|()| file.sync_all()).map_err(&io)?;
+        fs::rename(&part, &path).map_err(&io)?;
+        tree::sync(root)?;
+        drop(turn);
+        Ok(())
+    }
+}
+
+fn address(row: &PublishedRow) -> Address {
+    Address { repository: row.repository.clone(), snapshot: row.name.clone() }
+}
+
+#[cfg(test)]
+mod tests;
