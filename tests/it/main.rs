@@ -8,5 +8,6 @@ mod airgap;
 mod architecture;
 mod builders;
 mod clients;
+mod hostile_bundle;
 mod kill;
 mod world;
