@@ -9,5 +9,7 @@ mod architecture;
 mod builders;
 mod clients;
 mod hostile_bundle;
+mod hostile_upstream;
 mod kill;
+mod store_faults;
 mod world;
