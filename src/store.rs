@@ -11,29 +11,38 @@ use std::{
 use chantal_contract::Digest;
 use jiff::Timestamp;
 
+mod backup;
 mod batch;
 mod catalog;
+mod diff;
 mod error;
 mod event;
 pub mod evidence;
 mod file;
+mod gc;
 mod journal;
 mod lock;
 mod manifests;
 mod name;
 mod packs;
 mod pool;
+mod roots;
 mod snapshot;
 mod stage;
+mod stats;
+mod verify;
 
+pub use backup::{BackupReport, RestoreReport};
 pub use batch::{Batch, BlobWriter};
 pub use catalog::{
     Catalog, Exported, Fetched, Imported, Origin, PendingRow, PublishedRow, Recorded, RepositoryRow,
-    Settlement,
+    Settlement, Vacuumed,
 };
+pub use diff::{Change, DiffSummary};
 pub use error::{Object, StoreError};
 pub use event::{Carried, Delivery, Event, FORMAT, StateRef};
 pub use evidence::Evidence;
+pub use gc::{GRACE, GcPlan, GcReport};
 pub use journal::{Entry, Journal, JournalReport};
 pub use lock::{Holder, Lock, LockGuard};
 pub use manifests::{CHAIN, ManifestReader, ManifestWriter, Manifests};
@@ -41,6 +50,8 @@ pub use name::{Address, Name, NameError, SiteName, SnapshotName};
 pub use packs::{PackWriter, Packs};
 pub use pool::{Pool, Verdict};
 pub use snapshot::Snapshot;
+pub use stats::{RepositoryStats, Stats};
+pub use verify::{Depth, Problem, Subject, VerifyReport};
 
 /// Everything that a site keeps, below one directory on a local disk.
 #[derive(Debug)]
@@ -57,13 +68,25 @@ pub struct Store {
 /// The directories of a store, each after the one it lies in.
 const DIRECTORIES: [&str; 6] = ["locks", "tmp", "pool", "pool/sha256", "packs", "manifests"];
 
+/// Makes a store's directories where they are missing, and sees to it that they last.
+fn make_directories(root: &Path) -> Result<(), StoreError> {
+    let mut made = !root.is_dir();
+    std::fs::create_dir_all(root).map_err(|e| StoreError::io(root, e))?;
+    for name in DIRECTORIES {
+        made |= file::make_dir(&root.join(name))? == file::Settled::New;
+    }
+    if made {
+        for dir in [root.join("pool"), root.into(), file::parent_or_here(root).into()] {
+            file::sync_dir(&dir)?;
+        }
+    }
+    Ok(())
+}
+
 impl Store {
     /// Makes a store in a directory that is made if it is missing; refuses one that holds a store already.
     pub fn create(root: &Path, site: &SiteName, at: Timestamp) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(root).map_err(|e| StoreError::io(root, e))?;
-        for name in DIRECTORIES {
-            file::make_dir(&root.join(name))?;
-        }
+        make_directories(root)?;
         let journal = journal::path(root);
         {
             let _turn = lock::wait(&journal::lock_path(root))?;
@@ -72,9 +95,6 @@ impl Store {
             }
             let first = journal::first(site, at)?;
             let stage = stage::Stage::new(&root.join("tmp"))?;
-            for dir in ["pool", "", ".."] {
-                file::sync_dir(&root.join(dir))?;
-            }
             file::replace(&stage.path(), &journal, first.as_bytes())?;
         }
         Self::open(root)
@@ -87,9 +107,7 @@ impl Store {
         if !file::exists(&journal::path(root))? && !file::exists(&root.join("catalog.sqlite"))? {
             return Err(StoreError::NoStore { path: root.into() });
         }
-        for name in DIRECTORIES {
-            file::make_dir(&root.join(name))?;
-        }
+        make_directories(root)?;
         stage::sweep(&root.join("tmp"))?;
         let catalog = Arc::new(Catalog::open(root)?);
         let journal = Journal::new(root, Arc::clone(&catalog));

@@ -22,8 +22,10 @@ mod cache;
 mod query;
 mod schema;
 mod settle;
+mod verify;
 pub use cache::Fetched;
 pub use settle::Settlement;
+pub use verify::Vacuumed;
 
 /// The catalog of a store.
 #[derive(Debug)]

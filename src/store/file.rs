@@ -188,6 +188,11 @@ pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
 }
 
+/// Returns the directory that a path lies in, which is the current one for a bare name.
+pub(crate) fn parent_or_here(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Opens a file to read.
 pub(crate) fn open(path: &Path) -> Result<File, StoreError> {
     File::open(path).map_err(|e| StoreError::io(path, e))
@@ -264,7 +269,12 @@ pub(crate) fn list(path: &Path) -> Result<Vec<String>, StoreError> {
 /// Removes a staging directory and what is in it.
 pub(crate) fn remove_tree(path: &Path) -> Result<(), StoreError> {
     for name in list(path)? {
-        remove(&path.join(name))?;
+        let inner = path.join(name);
+        if inner.is_dir() {
+            remove_tree(&inner)?;
+        } else {
+            remove(&inner)?;
+        }
     }
     match fs::remove_dir(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path, e)),

@@ -21,9 +21,11 @@ use super::{Catalog, Event, FORMAT, SiteName, StoreError, file::Output, lock};
 
 mod line;
 mod scan;
+mod weave;
 pub use line::Entry;
 pub(super) use line::Line;
 pub(super) use scan::Scan;
+pub(super) use weave::weave;
 
 /// The journal of a store.
 #[derive(Debug)]

@@ -14,7 +14,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
 };
 
@@ -48,6 +48,24 @@ const WORTHWHILE_PERCENT: u64 = 40;
 impl Manifests {
     pub(super) fn new(root: &Path) -> Self {
         Self { dir: root.join("manifests"), tmp: root.join("tmp") }
+    }
+
+    /// Stands over a directory of stored manifests that are not yet the store's.
+    pub(super) fn at(dir: &Path, tmp: &Path) -> Self {
+        Self { dir: dir.into(), tmp: tmp.into() }
+    }
+
+    /// Reads a manifest to its end and checks that it is what its name says.
+    pub(super) fn prove(&self, manifest: &Digest) -> Result<(), StoreError> {
+        let mut reader = self.open(manifest)?;
+        loop {
+            match reader.next_line() {
+                Ok(Some(_)) => {}
+                Ok(None) if reader.digest() == *manifest => return Ok(()),
+                Ok(None) => return Err(self.misnamed(manifest)),
+                Err(error) => return Err(StoreError::manifest(*manifest, error)),
+            }
+        }
     }
 
     /// Returns where a manifest lies, or would lie.

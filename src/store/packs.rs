@@ -161,7 +161,7 @@ impl Packs {
 }
 
 /// Returns the names of the packs in a directory, in order.
-fn names(dir: &Path) -> Result<Vec<Digest>, StoreError> {
+pub(super) fn names(dir: &Path) -> Result<Vec<Digest>, StoreError> {
     file::list(dir)?
         .into_iter()
         .map(|name| {

@@ -1,0 +1,110 @@
+//! What is still needed, and by whom.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use chantal_contract::{Digest, Entry, Line, limits::ANCHOR_BYTES};
+
+use super::{Address, Delivery, Evidence, Name, StateRef, Store, StoreError};
+
+/// Bytes of an evidence list that are read at most.
+pub(super) const EVIDENCE_BYTES: u64 = ANCHOR_BYTES;
+
+/// The states that something stands for, and what keeps more than a state.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Roots {
+    /// Manifests whose files and records are needed, with the evidence and the addresses that they stand behind.
+    pub states: BTreeMap<Digest, Root>,
+    /// Manifests of which only the lines are needed: bases that a next bundle starts from.
+    pub bases: BTreeSet<Digest>,
+    /// Blobs that are needed for themselves: trust documents.
+    pub blobs: BTreeSet<Digest>,
+}
+
+/// Who needs a state.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Root {
+    /// The lists of what upstream signed.
+    pub evidence: BTreeSet<Digest>,
+    /// Newest states and named snapshots.
+    pub addresses: BTreeSet<Address>,
+}
+
+impl Roots {
+    fn state(&mut self, state: &StateRef, address: Address) {
+        let root = self.states.entry(state.manifest).or_default();
+        root.evidence.extend(state.evidence);
+        root.addresses.insert(address);
+    }
+}
+
+impl Store {
+    /// Collects gc's roots: newest states, named snapshots, published trees, bases of acknowledged and in-flight bundles,
+    /// trust documents.
+    pub(super) fn roots(&self) -> Result<Roots, StoreError> {
+        let mut roots = Roots::default();
+        let catalog = self.catalog();
+        for row in catalog.repositories()? {
+            if let Some(newest) = row.newest {
+                roots.state(&newest.state, row.name.into());
+            }
+        }
+        for (repository, name, recorded) in catalog.names(None)? {
+            roots.state(&recorded.state, Address { repository, snapshot: Some(name) });
+        }
+        for row in catalog.published()? {
+            roots.state(&row.state, Address { repository: row.repository, snapshot: row.name });
+        }
+        // Any of a site's bundles since the last one known as received may be what it stands on.
+        let mut in_flight: BTreeMap<String, Vec<Digest>> = BTreeMap::new();
+        for export in catalog.exports(None)? {
+            let manifests = in_flight.entry(export.to.to_string()).or_default();
+            if export.delivery == Delivery::Assumed {
+                manifests.clear();
+            }
+            manifests.extend(export.states.iter().flat_map(|s| s.base.into_iter().chain([s.state.manifest])));
+        }
+        roots.bases.extend(in_flight.into_values().flatten());
+        for collector in catalog.collectors()? {
+            roots.blobs.extend(catalog.trust_chain(&collector)?.into_iter().map(|(_, document)| document));
+        }
+        Ok(roots)
+    }
+
+    /// Reads the evidence behind a state; what is not there is left to `verify`.
+    pub(super) fn evidence(&self, list: &Digest) -> Result<Option<Evidence>, StoreError> {
+        match self.pool().read(list, EVIDENCE_BYTES) {
+            Ok(bytes) => Evidence::parse(&bytes).map(Some),
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Everything that live states refer to.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    /// Blobs and their sizes.
+    pub blobs: HashMap<Digest, u64>,
+    /// Records.
+    pub records: HashSet<Digest>,
+}
+
+impl Needs {
+    /// Adds what a line refers to.
+    pub(super) fn add(&mut self, line: &Line) {
+        match line {
+            Line::File { entry: Entry::Present { measured, .. }, .. } => {
+                self.blobs.insert(measured.sha256, measured.size);
+            }
+            Line::File { entry: Entry::Absent, .. } => {}
+            Line::Doc { record, .. } | Line::Pkg { record, .. } => {
+                self.records.insert(*record);
+            }
+        }
+    }
+}
+
+/// Returns the repositories among addresses, each once.
+pub(super) fn repositories(addresses: &BTreeSet<Address>) -> BTreeSet<Name> {
+    addresses.iter().map(|address| address.repository.clone()).collect()
+}
