@@ -6,6 +6,7 @@
 //! call may be killed at any point and run again.
 
 mod change;
+mod job;
 mod list;
 mod outcome;
 mod page;
@@ -19,49 +20,20 @@ use std::{
     path::PathBuf,
 };
 
-use chantal_contract::{Format, FormatError, Header, State, limits::KEYRING_BYTES};
+use chantal_contract::{Format, FormatError, Header};
 use jiff::Timestamp;
 
+pub use crate::config::{Link, Switch};
 pub use outcome::{Change, Listing, Notice, Outcome, PublishError, Standing, Turn};
 
+use job::Job;
 use list::List;
-use page::{Dress, Subject};
-use plan::Planner;
 use switch::{Spot, TREES};
 
 use crate::{
     report::{Event, Reporter},
-    store::{
-        self, Address, Evidence, Lock, LockGuard, Name, PublishedRow, Recorded, StateRef, Store,
-        evidence::Item,
-    },
-    trust::Keyring,
+    store::{self, Address, Lock, LockGuard, Name, PublishedRow, Recorded, StateRef, Store},
 };
-
-/// Bytes of a list of evidence that are read at most.
-const EVIDENCE_BYTES: u64 = 64 << 20;
-
-/// How payloads get into a tree; what a file system cannot do falls back to copies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Link {
-    /// As further names of the pool's files.
-    #[default]
-    Hardlink,
-    /// As copies that share their blocks.
-    Reflink,
-    /// As copies.
-    Copy,
-}
-
-/// How one tree takes the place of another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Switch {
-    /// A symbolic link is renamed over another.
-    #[default]
-    Symlink,
-    /// Two directories change places, for servers that follow no symbolic links.
-    Exchange,
-}
 
 /// Where and how trees are published.
 #[derive(Clone, Debug)]
@@ -186,7 +158,7 @@ impl Publisher<'_> {
             let has = rows.iter().map(|r| format!("`{}`", address(r))).collect();
             return Err(PublishError::NotPublished { asked: asked.into(), has });
         };
-        let _locks = self.locks(&[row.repository.clone()])?;
+        let _locks = self.locks(std::slice::from_ref(&row.repository))?;
         Spot::find(&self.settings.root, &row.target, self.settings.switch)?.clear()?;
         self.store.journal().append(store::Event::Unpublished { target: row.target.clone() }, self.at)?;
         self.write_root()?;
@@ -233,125 +205,24 @@ impl Publisher<'_> {
         format!("{}/{target}", self.settings.base)
     }
 
-    /// Builds the standby tree of one place, unless clients see what is wanted already or nothing is to be touched.
     fn prepare(&self, request: &Request, rows: &[PublishedRow], turn: Turn) -> Result<Ready, PublishError> {
-        let (address, target) = (&request.address, request.target());
-        let tree = |source| PublishError::Tree { address: address.clone(), source };
-        let recorded = self.store.catalog().resolve(address)?;
-        let manifest = recorded.state.manifest;
-        let spot = Spot::find(&self.settings.root, &target, self.settings.switch)?;
-        let live = spot.live();
-        let read = |head| match &live {
-            Some(live) if head => List::head(live).map_err(PublishError::io(live)),
-            Some(live) => List::read(live).map_err(PublishError::io(live)),
-            None => Ok(None),
-        };
-        let former = rows.iter().find(|row| row.target == target);
-        let notices = self.notices(&recorded, former);
-        let url = self.url(&target);
-        let outcome = |weight: (u64, u64), turn, change, notices| Outcome {
-            address: address.clone(),
-            target: target.clone(),
-            url: url.clone(),
-            manifest,
-            turn,
-            change,
-            files: weight.0,
-            bytes: weight.1,
+        let job = Job::new(self, request)?;
+        let former = rows.iter().find(|row| row.target == job.target);
+        let mut notices = notices(&job.recorded, former, self.at);
+        let done = job.run(turn)?;
+        notices.extend(done.notices);
+        let outcome = Outcome {
+            address: job.address.clone(),
+            manifest: job.recorded.state.manifest,
+            turn: done.turn,
+            change: done.change,
+            files: done.weight.0,
+            bytes: done.weight.1,
             notices,
+            target: job.target,
+            url: job.url,
         };
-        let snapshot = self.store.snapshot(&manifest)?;
-        let format_error = |source| PublishError::Format { address: address.clone(), source };
-        let format = (self.formats)(snapshot.header()).map_err(format_error)?;
-        let keyring = self.keyring(address, &recorded.state)?;
-        let dress = |weight| {
-            Dress::of(&Subject {
-                site: self.store.site(),
-                address,
-                url: &url,
-                recorded: &recorded,
-                header: snapshot.header(),
-                state: &snapshot,
-                format: format.as_ref(),
-                keyring: &keyring,
-                weight,
-            })
-        };
-        if let Some(seen) = read(true)?.filter(|seen| seen.manifest == manifest)
-            && dress(seen.weight)?.digest() == seen.dress
-        {
-            let change = Change { kept: seen.weight.0, ..Change::default() };
-            let outcome = outcome(seen.weight, Turn::Unchanged, change, notices);
-            return Ok(Ready { outcome, spot, state: recorded.state });
-        }
-        let mut planner = Planner::new(self.store.root()).map_err(tree)?;
-        // No filtered index is sealed yet, and the time is the state's own: the same state gives the same bytes.
-        format.lay_out(&snapshot, &mut planner, None, recorded.at).map_err(format_error)?;
-        let weight = planner.weight();
-        let dress = dress(weight)?;
-        let mut notices = notices;
-        for (path, bytes) in &dress.files {
-            if !planner.write_beside(path, bytes).map_err(tree)? {
-                notices.push(Notice::Taken { name: path.to_string() });
-            }
-        }
-        let plan = planner.finish().map_err(tree)?;
-        let seen = read(false)?;
-        let now = self.at.as_second();
-        let generation = seen.as_ref().map_or(now, |seen| now.max(seen.generation + 1));
-        let wanted = change::wanted(&plan, &manifest, seen.as_ref(), generation);
-        let change = change::summary(&wanted, seen.as_ref());
-        if turn == Turn::Switched {
-            let task = format!("publish {address}");
-            self.reporter.event(Event::Begin { task: &task, items: None, bytes: None });
-            let head = List { manifest, dress: dress.digest(), generation, weight, files: Vec::new() };
-            let works = tree::Works {
-                pool: self.store.pool(),
-                spool: &plan.spool,
-                live: live.as_deref(),
-                link: self.settings.link,
-                reporter: self.reporter,
-                task: &task,
-            };
-            spot.prepare()?;
-            let fallback = tree::build(&spot.standby(), &wanted, head, &works)?;
-            if fallback.files > 0 {
-                let why = fallback.why.map_or_else(String::new, |e| e.to_string());
-                notices.push(Notice::Copied { files: fallback.files, why });
-            }
-            self.reporter.event(Event::End { task: &task });
-        }
-        Ok(Ready { outcome: outcome(weight, turn, change, notices), spot, state: recorded.state })
-    }
-
-    fn notices(&self, recorded: &Recorded, former: Option<&PublishedRow>) -> Vec<Notice> {
-        let mut notices = Vec::new();
-        let state = &recorded.state;
-        if let Some((former, now)) = former.and_then(|f| f.state.date).zip(state.date)
-            && now < former
-        {
-            notices.push(Notice::Older { former, now });
-        }
-        if let Some(until) = state.valid_until.filter(|until| *until < self.at) {
-            notices.push(Notice::Expired { until });
-        }
-        notices
-    }
-
-    /// Reads upstream's public keys from a state's evidence.
-    fn keyring(&self, address: &Address, state: &StateRef) -> Result<Keyring, PublishError> {
-        let mut keyring = Keyring::default();
-        let Some(evidence) = &state.evidence else { return Ok(keyring) };
-        let bytes = self.store.pool().read(evidence, EVIDENCE_BYTES)?;
-        for item in Evidence::parse(&bytes)?.items() {
-            if let Item::Key { blob, .. } = item {
-                let bytes = self.store.pool().read(&blob.sha256, KEYRING_BYTES)?;
-                keyring
-                    .add(&self.store.pool().path(&blob.sha256), &bytes)
-                    .map_err(|source| PublishError::Keys { address: address.clone(), source })?;
-            }
-        }
-        Ok(keyring)
+        Ok(Ready { outcome, spot: job.spot, state: job.recorded.state })
     }
 
     /// Journals what is published, unless the journal says so already.
@@ -401,6 +272,21 @@ impl Publisher<'_> {
         drop(turn);
         Ok(())
     }
+}
+
+/// Says what a person should know about a state that takes the place of another.
+fn notices(recorded: &Recorded, former: Option<&PublishedRow>, at: Timestamp) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let state = &recorded.state;
+    if let Some((former, now)) = former.and_then(|f| f.state.date).zip(state.date)
+        && now < former
+    {
+        notices.push(Notice::Older { former, now });
+    }
+    if let Some(until) = state.valid_until.filter(|until| *until < at) {
+        notices.push(Notice::Expired { until });
+    }
+    notices
 }
 
 fn address(row: &PublishedRow) -> Address {

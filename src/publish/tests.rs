@@ -115,9 +115,9 @@ fn an_index_of_a_new_generation_is_later_and_an_old_one_keeps_its_time() {
     let mtime = |path: &str| fs::metadata(world.published(path)).unwrap().mtime();
     let mut last = (i64::MIN, None);
     // The clock stands still, and even goes back: times of what changed rise all the same.
-    for (turn, state) in [ONE, TWO, ONE, TWO, ONE].into_iter().enumerate() {
+    for (turn, state) in (0_i64..).zip([ONE, TWO, ONE, TWO, ONE]) {
         world.state("bookworm", state);
-        world.later(-(turn as i64)).publish(&["bookworm"]).unwrap();
+        world.later(-turn).publish(&["bookworm"]).unwrap();
         assert!(mtime(index) > last.0, "turn {turn}");
         assert_eq!(mtime(same), last.1.unwrap_or(mtime(same)), "turn {turn}");
         last = (mtime(index), Some(mtime(same)));
@@ -201,7 +201,7 @@ fn snapshots_have_places_of_their_own_and_paths_nest() {
     world.state("bookworm", TWO);
     world.state("baseos", THREE);
     let request = Request { address: Address::parse("baseos").unwrap(), path: "rhel/9/baseos".into() };
-    let requests = [world.request("bookworm"), world.request("bookworm@v1"), request.clone()];
+    let requests = [World::request("bookworm"), World::request("bookworm@v1"), request.clone()];
     let outcomes = world.publisher().publish(&requests).unwrap();
     assert_eq!(outcomes[1].target, "snapshots/bookworm/v1");
     assert_eq!(world.seen("snapshots/bookworm/v1"), files(ONE));

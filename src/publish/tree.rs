@@ -186,7 +186,7 @@ impl Building<'_> {
                 self.cannot = true;
             }
             io::ErrorKind::TooManyLinks => {}
-            io::ErrorKind::NotFound => return Err(self.missing(source, error)),
+            io::ErrorKind::NotFound => return Err(PublishError::io(source)(error)),
             _ => return Err(PublishError::Io { path: to.into(), source: error }),
         }
         self.fallback.why.get_or_insert(error);
@@ -200,7 +200,7 @@ impl Building<'_> {
         to: &Path,
         proved: Option<Measured>,
     ) -> Result<(), PublishError> {
-        let mut input = File::open(source).map_err(|e| self.missing(source, e))?;
+        let mut input = File::open(source).map_err(PublishError::io(source))?;
         if let Some(expected) = proved {
             let found = copy_hashed(&mut input, file).map_err(PublishError::io(to))?;
             if found != expected.sha256 {
@@ -218,10 +218,6 @@ impl Building<'_> {
             }
         }
         io::copy(&mut input, &mut &*file).map(drop).map_err(PublishError::io(to))
-    }
-
-    fn missing(&self, source: &Path, error: io::Error) -> PublishError {
-        PublishError::Io { path: source.into(), source: error }
     }
 
     fn make_dirs(&mut self, dir: &Path) -> Result<(), PublishError> {

@@ -3,7 +3,7 @@
 use std::{cell::Cell, cmp::Ordering, path::PathBuf};
 
 use chantal_contract::{
-    FormatError, Kind, Line, Mode, Package, RepoPath, SetUp, Version, Walk,
+    FormatError, Kind, Line, Mode, Package, RepoPath, SetUp, State, Version, Walk,
     manifest::Entry,
     proof::{Fingerprint, Verifier},
     tree::Place,
@@ -109,7 +109,7 @@ impl World {
         self.store.journal().append(event, time(self.now.get())).unwrap();
     }
 
-    pub fn request(&self, address: &str) -> Request {
+    pub fn request(address: &str) -> Request {
         let address = Address::parse(address).unwrap();
         let path = address.repository.to_string();
         Request { address, path }
@@ -126,12 +126,12 @@ impl World {
     }
 
     pub fn publish(&self, addresses: &[&str]) -> Result<Vec<Outcome>, PublishError> {
-        let requests: Vec<Request> = addresses.iter().map(|a| self.request(a)).collect();
+        let requests: Vec<Request> = addresses.iter().map(|a| Self::request(a)).collect();
         self.publisher().publish(&requests)
     }
 
     pub fn plan(&self, addresses: &[&str]) -> Result<Vec<Outcome>, PublishError> {
-        let requests: Vec<Request> = addresses.iter().map(|a| self.request(a)).collect();
+        let requests: Vec<Request> = addresses.iter().map(|a| Self::request(a)).collect();
         self.publisher().plan(&requests)
     }
 

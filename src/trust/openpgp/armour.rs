@@ -136,8 +136,7 @@ pub(in crate::trust) fn write(bytes: &[u8], kind: &str) -> String {
         text.push('\n');
     }
     let [_, crc @ ..] = crc24(bytes).to_be_bytes();
-    text.push_str(&format!("={}\n-----END {kind}-----\n", encode(&crc)));
-    text
+    [text, format!("={}\n-----END {kind}-----\n", encode(&crc))].concat()
 }
 
 /// Computes the CRC-24 of RFC 9580 §6.1.1.

@@ -8,7 +8,7 @@ use pgp::{
         KeyFlags, Packet, PublicKey, PublicSubkey, RevocationCode, Signature, SignatureConfig, SignatureType,
         SubpacketData, UserAttribute, UserId,
     },
-    types::{KeyDetails, KeyVersion, Tag},
+    types::{Duration, KeyDetails, KeyVersion, Tag, Timestamp},
 };
 
 use super::{
@@ -276,7 +276,7 @@ impl Certificate {
                     }))
         };
         Checked {
-            revocations: self.direct.iter().filter(revoke).filter_map(Revocation::read).collect(),
+            revocations: self.direct.iter().filter(revoke).map(Revocation::read).collect(),
             subkeys: self.subkeys.iter().map(|s| s.check(primary)).collect(),
             direct: direct.into_iter().filter_map(|s| Statement::read(s, false)).collect(),
             users: users.into_iter().filter_map(|s| Statement::read(s, false)).collect(),
@@ -313,7 +313,7 @@ impl Subkey {
                 Some(SignatureType::SubkeyRevocation)
                     if signature.verify_subkey_binding(primary, &self.key).is_ok() =>
                 {
-                    checked.revocations.extend(Revocation::read(signature));
+                    checked.revocations.push(Revocation::read(signature));
                 }
                 _ => {}
             }
@@ -343,8 +343,8 @@ impl Statement {
         });
         Some(Self {
             at: signature.created()?.as_secs(),
-            holds: signature.signature_expiration_time().map(|d| d.as_secs()),
-            lives: signature.key_expiration_time().map(|d| d.as_secs()),
+            holds: signature.signature_expiration_time().map(Duration::as_secs),
+            lives: signature.key_expiration_time().map(Duration::as_secs),
             flags,
             backsigned,
         })
@@ -352,7 +352,7 @@ impl Statement {
 }
 
 impl Revocation {
-    fn read(signature: &Signature) -> Option<Self> {
+    fn read(signature: &Signature) -> Self {
         let soft = matches!(
             signature.revocation_reason_code(),
             Some(
@@ -361,7 +361,7 @@ impl Revocation {
                     | RevocationCode::CertUserIdInvalid
             )
         );
-        Some(Self { at: signature.created().map_or(0, |c| c.as_secs()), hard: !soft })
+        Self { at: signature.created().map_or(0, Timestamp::as_secs), hard: !soft }
     }
 }
 
@@ -386,7 +386,7 @@ pub(super) fn has_expired(from: u32, seconds: Option<u32>, at: u32) -> bool {
 
 /// Returns the fingerprints of the keys that a self-signature lets revoke its key.
 fn designated(signature: &Signature) -> Vec<&[u8]> {
-    let hashed = signature.config().into_iter().flat_map(|c| c.hashed_subpackets());
+    let hashed = signature.config().into_iter().flat_map(SignatureConfig::hashed_subpackets);
     hashed
         .filter_map(|p| match &p.data {
             SubpacketData::RevocationKey(key) => Some(&key.fingerprint[..]),

@@ -10,7 +10,7 @@ use chantal_contract::{
 use jiff::Timestamp;
 use pgp::{
     packet::{Packet, Signature, SignatureType, SignatureVersion},
-    types::Tag,
+    types::{Duration, Tag},
 };
 
 use super::{
@@ -160,7 +160,7 @@ impl Proof {
     fn stands(&self, signature: &Signature, by: &Fingerprint) -> Result<u32, VerifyError> {
         let at = signature.created().ok_or_else(|| malformed("it does not say when it was made"))?.as_secs();
         let now = u32::try_from(self.now.as_second().max(0)).unwrap_or(u32::MAX);
-        let lasts = signature.signature_expiration_time().map(|d| d.as_secs());
+        let lasts = signature.signature_expiration_time().map(Duration::as_secs);
         if has_expired(at, lasts, now) {
             return Err(VerifyError::ExpiredSignature(by.clone()));
         }
