@@ -159,7 +159,7 @@ impl<'a> AptWalk<'a> {
         for target in targets::choose(&release, suite, anchor, &apt.options, &mut self.honoured)? {
             self.ask_for(&target, suite, &release, out)?;
         }
-        self.unsettled -= 1;
+        self.unsettled = self.unsettled.saturating_sub(1);
         if self.unsettled == 0 {
             self.check_switches(anchor)?;
         }
@@ -203,16 +203,7 @@ impl<'a> AptWalk<'a> {
         let plain = release.listed(&target.base).and_then(|listed| listed.expect(&path).ok());
         if self.apt.options.compressions == Compressions::Best {
             let last = if target.need == Need::Stock { Absent::Fatal } else { Absent::Allowed };
-            wants = wants
-                .into_iter()
-                .rev()
-                .fold((last, None), |(absent, _), want| {
-                    let want = want.absent(absent);
-                    (Absent::Try(Box::new(want.clone())), Some(want))
-                })
-                .1
-                .into_iter()
-                .collect();
+            wants = chain(wants, last).into_iter().collect();
         }
         self.indexes.push(Index {
             path,
@@ -253,12 +244,16 @@ impl<'a> AptWalk<'a> {
                 out(Step::Alias { path, target: want.path.clone() })?;
             }
         }
-        // of several compressions one is read; they hold the same text, as `plain` proves of it
-        if std::mem::replace(&mut index.fed, true) {
-            return Ok(());
-        }
         let (content, flat, plain) = (index.content, index.flat, index.plain.clone());
+        let again = std::mem::replace(&mut index.fed, true);
         match content {
+            // of several compressions one is read; of the others it is enough that the same text comes out
+            Content::Packages | Content::Sources if again => {
+                read_open(&mut body, &want.path, plain, |reader| {
+                    let drained = io::copy(reader, &mut io::sink()).map(drop);
+                    drained.map_err(|source| FormatError::Decode { file: want.path.clone(), source })
+                })
+            }
             Content::Opaque => Ok(()),
             Content::Sums => feed_sums(&mut body, want, out),
             Content::Packages | Content::Sources => {
@@ -333,6 +328,13 @@ impl Walk for AptWalk<'_> {
         this.coverage.signed.sort();
         Ok(this.coverage)
     }
+}
+
+/// Makes each want stand in for the one before it; returns the first, or none of none.
+fn chain(wants: Vec<Want>, last: Absent) -> Option<Want> {
+    wants.into_iter().rev().fold(None, |next: Option<Want>, want| {
+        Some(want.absent(next.map_or_else(|| last.clone(), |next| Absent::Try(Box::new(next)))))
+    })
 }
 
 fn path(suite: &Suite, tail: &str) -> Result<RepoPath, FormatError> {

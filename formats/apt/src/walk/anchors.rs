@@ -25,7 +25,7 @@ impl Anchors {
             Form::Release => self.release = body,
             Form::Signature => self.signature = body,
         }
-        self.answered += 1;
+        self.answered = self.answered.saturating_add(1);
         (usize::from(self.answered) == Form::ALL.len()).then_some(Complete(()))
     }
 }

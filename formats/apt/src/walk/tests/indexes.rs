@@ -1,9 +1,9 @@
 //! Which indexes are asked for, how, and what it means when they are not there.
 
-use chantal_contract::{Algorithm, FormatError};
+use chantal_contract::{Algorithm, FormatError, Policy};
 use serde_json::json;
 
-use crate::harness::{Repo, apt, digest, gzip, stanza, walk, xz};
+use crate::harness::{Keys, Repo, apt, digest, drive, gzip, stanza, walk, xz};
 
 /// A suite with all that Debian and Ubuntu have, for two architectures and two languages.
 fn rich() -> Repo {
@@ -356,7 +356,14 @@ fn what_comes_out_of_an_index_must_be_what_release_lists() {
         let repo = Repo::new("s")
             .index("main/binary-amd64/Packages", &honest)
             .file("main/binary-amd64/Packages.xz", &xz(lie.as_bytes()));
-        let error = walk(&apt(json!({})), &repo.files()).unwrap_err().to_string();
-        assert!(error.contains("Packages.xz`: decompressed, it is not what `Release` lists"), "{error}");
+        for compressions in ["best", "all"] {
+            let error =
+                walk(&apt(json!({ "compressions": compressions })), &repo.files()).unwrap_err().to_string();
+            assert!(error.contains("Packages.xz`: decompressed, it is not what `Release` lists"), "{error}");
+        }
+        // whichever compression comes first
+        let all = apt(json!({ "compressions": "all" }));
+        let error = drive(&all, &repo.files(), &Keys(Policy::Require), true).unwrap_err().to_string();
+        assert!(error.contains("Packages.xz`: decompressed"), "{error}");
     }
 }
