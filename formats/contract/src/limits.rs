@@ -46,6 +46,8 @@ pub const PROJECTS: usize = 100_000;
 pub const REQUIREMENTS: usize = 1_000_000;
 /// Bytes of candidates that one walk over PyPI holds while it follows dependencies.
 pub const CANDIDATE_BYTES: usize = 512 << 20;
+/// Candidates and dependencies that one walk over PyPI judges, each counted for each requirement that it is judged for.
+pub const JUDGEMENTS: u64 = 1 << 30;
 /// Bytes of one HTML tag.
 pub const HTML_TAG_BYTES: usize = 64 << 10;
 /// Bytes of a wheel's METADATA or an sdist's PKG-INFO.

@@ -16,6 +16,8 @@ use crate::{
 pub const METADATA: &str = ".metadata";
 /// Appended for attestations (PEP 740 names no place; this is where they are published).
 pub const PROVENANCE: &str = ".provenance";
+/// What is asked for of attestations (PEP 740).
+const PROVENANCE_TYPE: &str = "application/vnd.pypi.integrity.v1+json, application/json;q=0.5, */*;q=0.1";
 /// Appended for a detached OpenPGP signature (PEP 503).
 pub const SIGNATURE: &str = ".asc";
 
@@ -59,7 +61,7 @@ pub fn package(
     }
     if let Some(url) = &entry.provenance {
         let want = beside(project, entry, PROVENANCE, Expect::at_most(PROVENANCE_BYTES))?;
-        files.push(at(want, url.clone()));
+        files.push(Want { accept: Some(PROVENANCE_TYPE), ..at(want, url.clone()) });
     }
     let version = candidate.version.to_string();
     Ok(Package {

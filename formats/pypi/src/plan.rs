@@ -18,6 +18,8 @@ use crate::{
 pub(crate) struct Plan {
     /// Requirements of the configuration.
     pub requirements: Vec<Requirement>,
+    /// The digests that they pin, by project.
+    pins: BTreeMap<Name, Vec<Checksum>>,
     /// What narrows them, by project.
     constraints: BTreeMap<Name, Vec<Requirement>>,
     /// Environments; none: everything serves.
@@ -68,9 +70,15 @@ impl Plan {
             }
             constraints.entry(constraint.name.clone()).or_default().push(constraint);
         }
+        let requirements = parsed("projects", &options.projects)?;
+        let mut pins: BTreeMap<Name, Vec<Checksum>> = BTreeMap::new();
+        for requirement in requirements.iter().filter(|r| !r.hashes.is_empty()) {
+            pins.entry(requirement.name.clone()).or_default().extend(requirement.hashes.iter().cloned());
+        }
         let keep = options.keep.map(|keep| usize::try_from(keep.get()).unwrap_or(usize::MAX));
         Ok(Self {
-            requirements: parsed("projects", &options.projects)?,
+            requirements,
+            pins,
             constraints,
             targets,
             policy: Policy { prereleases: options.prereleases, sdists: options.effective_sdists(), keep },
@@ -103,9 +111,8 @@ impl Plan {
     }
 
     /// Returns the digests that the configuration pins for a project; they hold for whoever else wants it, too.
-    pub(crate) fn pins(&self, name: &Name) -> Vec<Checksum> {
-        let of_project = self.requirements.iter().filter(|r| r.name == *name);
-        of_project.flat_map(|r| r.hashes.iter().cloned()).collect()
+    pub(crate) fn pins(&self, name: &Name) -> &[Checksum] {
+        self.pins.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Narrows specifiers by the constraints that hold in one environment, and returns what those pin.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use chantal_contract::{
     Absent, Answer, At, Coverage, FormatError, Keep, Notice, RepoPath, Step, Walk, Want,
-    limits::{ANCHOR_BYTES, CANDIDATE_BYTES, PROJECTS, REQUIREMENTS},
+    limits::{ANCHOR_BYTES, CANDIDATE_BYTES, JUDGEMENTS, PROJECTS, REQUIREMENTS},
 };
 use url::Url;
 
@@ -40,8 +40,10 @@ pub(crate) struct Walker<'a> {
     asked: Vec<(Name, Question)>,
     /// What is wanted of projects whose pages are read, and not yet chosen.
     queue: VecDeque<(Name, Wanted)>,
+    /// About how many bytes candidates and dependencies take.
     held: usize,
     requirements: usize,
+    judgements: u64,
 }
 
 /// What a want was for; its tag is the index of this.
@@ -63,6 +65,7 @@ impl<'a> Walker<'a> {
             queue: VecDeque::new(),
             held: 0,
             requirements: 0,
+            judgements: 0,
         }
     }
 
@@ -77,6 +80,16 @@ impl<'a> Walker<'a> {
         if self.held > CANDIDATE_BYTES {
             let limit = CANDIDATE_BYTES as u64;
             return Err(FormatError::Limit { file: file.clone(), what: "memory for candidates", limit });
+        }
+        Ok(())
+    }
+
+    /// Counts candidates and dependencies that are about to be judged, so that hostile metadata cannot multiply them.
+    fn judge(&mut self, count: usize, name: &Name) -> Result<(), FormatError> {
+        self.judgements += count as u64;
+        if self.judgements > JUDGEMENTS {
+            let what = "number of files and dependencies to judge";
+            return Err(FormatError::Limit { file: name.directory(), what, limit: JUDGEMENTS });
         }
         Ok(())
     }
@@ -181,10 +194,13 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
+    /// Chooses files for a requirement in each environment that it was not followed in yet.
     fn choose(&mut self, name: &Name, mut wanted: Wanted, out: &mut Out<'_>) -> Result<(), FormatError> {
+        let candidates = self.projects.get(name).map_or(0, |project| project.candidates.len());
+        self.judge(candidates, name)?;
         let Some(project) = self.projects.get_mut(name) else { return Ok(()) };
         if wanted.by.is_some() {
-            wanted.pins = self.plan.pins(name);
+            wanted.pins = self.plan.pins(name).to_vec();
         }
         let followed = project.followed.entry(wanted.told()).or_default();
         let fresh = wanted.environments & !*followed;

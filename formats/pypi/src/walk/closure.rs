@@ -148,6 +148,8 @@ impl Walker<'_> {
         environments: Environments,
         out: &mut Out<'_>,
     ) -> Result<(), FormatError> {
+        let count = self.projects.get(name).and_then(|p| p.files.get(&index)).map_or(0, Chosen::known);
+        self.judge(count, name)?;
         let Some(project) = self.projects.get(name) else { return Ok(()) };
         let Some(Chosen { dependencies: Dependencies::Read(requirements), .. }) = project.files.get(&index)
         else {

@@ -61,6 +61,16 @@ pub(super) struct Wanted {
     pub(super) by: Option<String>,
 }
 
+impl Chosen {
+    /// Returns how many dependencies are known.
+    pub(super) fn known(&self) -> usize {
+        match &self.dependencies {
+            Dependencies::Read(requirements) => requirements.len(),
+            Dependencies::Unasked | Dependencies::Asked => 0,
+        }
+    }
+}
+
 impl Wanted {
     /// Returns what tells it from other requirements of its project; pins only of the configuration's, since those of a
     /// dependency are the same for all.

@@ -377,3 +377,35 @@ fn options_that_cannot_be_honoured_are_refused() {
     assert!(crate::Pypi::from_value(json!({ "project": ["x"] })).is_err());
     assert_eq!(INDEX.rsplit('/').next(), Some("simple"));
 }
+
+#[test]
+fn keeps_its_limits_exactly() {
+    use chantal_contract::limits::{CANDIDATE_BYTES, JUDGEMENTS, PROJECTS, REQUIREMENTS};
+
+    let plan = crate::plan::Plan::new(&plain(&[])).unwrap();
+    let mut walker = super::Walker::new(&plan);
+    let (name, page) = (crate::name::Name::new("foo").unwrap(), RepoPath::new("simple/foo/index").unwrap());
+    walker.judgements = JUDGEMENTS - 2;
+    assert!(walker.judge(1, &name).is_ok() && walker.judge(1, &name).is_ok());
+    assert!(matches!(walker.judge(1, &name), Err(FormatError::Limit { .. })));
+    assert!(walker.hold(CANDIDATE_BYTES - 1, &page).is_ok() && walker.hold(1, &page).is_ok());
+    assert!(matches!(walker.hold(1, &page), Err(FormatError::Limit { .. })));
+    let mut want = |walker: &mut super::Walker<'_>, name: String| {
+        let wanted = super::Wanted {
+            specifiers: crate::version::Specifiers::default(),
+            extras: Vec::new(),
+            pins: Vec::new(),
+            environments: 1,
+            by: None,
+        };
+        walker.want(&crate::name::Name::new(&name).unwrap(), wanted, &mut |_| Ok(()))
+    };
+    for number in 0..PROJECTS {
+        want(&mut walker, format!("p{number}")).unwrap();
+    }
+    assert!(want(&mut walker, "p0".into()).is_ok(), "a project that is known is no further one");
+    assert!(matches!(want(&mut walker, "one-more".into()), Err(FormatError::Limit { .. })));
+    walker.requirements = REQUIREMENTS - 2;
+    assert!(want(&mut walker, "p0".into()).is_ok() && want(&mut walker, "p0".into()).is_ok());
+    assert!(matches!(want(&mut walker, "p0".into()), Err(FormatError::Limit { .. })));
+}
