@@ -184,3 +184,6 @@ impl Store {
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,33 +10,15 @@ use std::{
 
 use super::StoreError;
 
-/// Stands where a test would listen.
-mod trace {
-    pub(super) enum Op<'a> {
-        Create(&'a std::path::Path),
-        Write(&'a std::path::Path, u64, &'a [u8]),
-        Truncate(&'a std::path::Path, u64),
-        Sync(&'a std::path::Path),
-        Rename(&'a std::path::Path, &'a std::path::Path),
-        Remove(&'a std::path::Path),
-        MakeDir(&'a std::path::Path),
-        SyncDir(&'a std::path::Path),
-        SyncAll(&'a std::path::Path),
-    }
-    #[inline]
-    #[expect(clippy::unnecessary_wraps, reason = "a test can refuse")]
-    pub(super) fn before(_: &Op<'_>) -> std::io::Result<()> {
-        Ok(())
-    }
-    #[inline]
-    pub(super) fn after(_: &Op<'_>) {}
-}
-use trace::Op;
+mod watch;
+use watch::Op;
+#[cfg(test)]
+pub(crate) mod trace;
 
 /// Runs a change with a test's consent and under its eyes.
 fn change<T>(path: &Path, op: &Op<'_>, act: impl FnOnce() -> io::Result<T>) -> Result<T, StoreError> {
-    let done = trace::before(op).and_then(|()| act()).map_err(|e| StoreError::io(path, e))?;
-    trace::after(op);
+    let done = watch::before(op).and_then(|()| act()).map_err(|e| StoreError::io(path, e))?;
+    watch::after(op);
     Ok(done)
 }
 
@@ -102,9 +84,9 @@ impl Output {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let wrap = |e| StoreError::io(&self.path, e).into_io();
-        trace::before(&Op::Write(&self.path, self.at, bytes)).map_err(wrap)?;
+        watch::before(&Op::Write(&self.path, self.at, bytes)).map_err(wrap)?;
         let n = std::os::unix::fs::FileExt::write_at(&self.file, bytes, self.at).map_err(wrap)?;
-        trace::after(&Op::Write(&self.path, self.at, bytes.get(..n).unwrap_or(bytes)));
+        watch::after(&Op::Write(&self.path, self.at, bytes.get(..n).unwrap_or(bytes)));
         self.at += n as u64;
         Ok(n)
     }

@@ -9,7 +9,7 @@ struct Scratch {
 }
 
 fn scratch() -> Scratch {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::store::tests::scratch();
     for name in ["tmp", "pool", "pool/sha256"] {
         std::fs::create_dir(dir.path().join(name)).unwrap();
     }

@@ -15,7 +15,7 @@ fn site() -> SiteName {
 }
 
 fn new() -> (tempfile::TempDir, Store) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::store::tests::scratch();
     let store = Store::create(dir.path(), &site(), at(0)).unwrap();
     (dir, store)
 }
@@ -71,7 +71,7 @@ fn what_is_not_there_is_named_beside_what_is() {
 fn a_store_is_made_once() {
     let (dir, _store) = new();
     assert!(matches!(Store::create(dir.path(), &site(), at(0)), Err(StoreError::Exists { .. })));
-    let empty = tempfile::tempdir().unwrap();
+    let empty = crate::store::tests::scratch();
     assert!(matches!(Store::open(empty.path()), Err(StoreError::NoStore { .. })));
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 
 fn scratch() -> (tempfile::TempDir, Packs) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::store::tests::scratch();
     for name in ["tmp", "packs", "locks"] {
         std::fs::create_dir(dir.path().join(name)).unwrap();
     }
