@@ -6,6 +6,8 @@ use crate::{
     upstream::server::{Act, Server},
 };
 
+mod tls;
+
 /// Settings with which a test of repetitions does not take long.
 fn quick() -> Download {
     Download {

@@ -42,7 +42,7 @@ impl Bench {
             ..Download::default()
         };
         let fetcher = Fetcher::new(download, Arc::new(Silent));
-        Self { server: Server::empty(), store, fetcher, scratch: scratch }
+        Self { server: Server::empty(), store, fetcher, scratch }
     }
 
     fn job(&self) -> Job {
