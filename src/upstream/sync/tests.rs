@@ -147,6 +147,20 @@ fn fetches_everything_once_and_then_only_what_is_new() {
 }
 
 #[test]
+fn an_index_that_did_not_change_is_not_fetched_again() {
+    let bench = Bench::new();
+    bench.publish_list(&line("a", "alpha"), "date 2026-11-20T10:00:00Z\n");
+    bench.server.put("/pool/a", "alpha");
+    bench.sync(bench.job()).unwrap();
+    bench.publish_list(&line("a", "alpha"), "date 2026-11-20T11:00:00Z\n");
+    bench.server.clear_log();
+    assert_eq!(bench.sync(bench.job()).unwrap().outcome, Outcome::Updated);
+    let mut asked = bench.paths();
+    asked.sort();
+    assert_eq!(asked, ["/root", "/root.sig"]);
+}
+
+#[test]
 fn a_lost_catalog_costs_requests_and_no_payloads() {
     let bench = Bench::new();
     let content = "alpha";
