@@ -137,5 +137,7 @@ pub const OPENPGP_SIGNATURES: usize = 32;
 pub const RPM_HEADER_TAGS: u32 = 65_535;
 /// Bytes of an RPM header's data; rpm allows 256 MiB, the largest that are known have some 20.
 pub const RPM_HEADER_BYTES: u32 = 64 << 20;
+/// Bytes of a `.treeinfo` and of the small files beside it.
+pub const TREEINFO_BYTES: u64 = 4 << 20;
 /// Mirrors that one mirror list or metalink names; further ones are not looked at.
 pub const MIRRORS: usize = 1_000;

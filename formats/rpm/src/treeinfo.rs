@@ -96,6 +96,10 @@ pub(crate) fn read_extra(file: &RepoPath, bytes: &[u8]) -> Result<Tree, FormatEr
         tree.notices.push("is no list of extra files and was not looked into".into());
         return Ok(tree);
     };
+    if document.data.len() > LISTED_INDEXES {
+        let limit = LISTED_INDEXES as u64;
+        return Err(FormatError::Limit { file: file.clone(), what: "the number of files", limit });
+    }
     for extra in document.data {
         let path =
             RepoPath::new(&extra.file).map_err(|source| FormatError::Path { file: file.clone(), source })?;

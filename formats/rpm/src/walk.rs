@@ -18,7 +18,7 @@ use std::{
 use chantal_contract::{
     Absent, Answer, At, Body, Coverage, Expect, FormatError, Group, Key, Notice, Package, Policy, RepoPath,
     Step, Verifier, VerifyError, Version, Walk, Want,
-    limits::{ANCHOR_BYTES, SIGNATURE_BYTES},
+    limits::{ANCHOR_BYTES, SIGNATURE_BYTES, TREEINFO_BYTES},
 };
 
 use crate::{
@@ -33,6 +33,14 @@ use crate::{
 pub const REPOMD: &str = "repodata/repomd.xml";
 /// Where the signature over it is.
 pub const SIGNATURE: &str = "repodata/repomd.xml.asc";
+/// Where the key of that signature is.
+const KEY: &str = "repodata/repomd.xml.key";
+/// What zypper asks for first, and knows a medium by.
+const MEDIA: &str = "media.1/media";
+/// Where an installer tree is described; older ones have no dot.
+const TREEINFO: [&str; 2] = [".treeinfo", "treeinfo"];
+/// All that the walk begins with: nothing that an index lists may take its place.
+const ANCHORS: [&str; 6] = [REPOMD, SIGNATURE, KEY, MEDIA, TREEINFO[0], TREEINFO[1]];
 
 const TAG_REPOMD: u64 = 0;
 const TAG_SIGNATURE: u64 = 1;
@@ -96,28 +104,26 @@ impl<'a> RpmWalk<'a> {
         if !listed.data.iter().any(|d| d.kind == "primary") {
             return Err(FormatError::malformed(&file, "its data", "a `primary`", "none"));
         }
+        let fault = |place: String, expected: &str, found: &str| {
+            Err(FormatError::malformed(&file, place, expected, found))
+        };
         let mut paths: BTreeMap<&RepoPath, &Expect> = BTreeMap::new();
-        for (tag, data) in (TAG_DATA..).zip(&listed.data) {
+        // primary first: a file that is listed twice is read as what it was asked for as
+        let mut order: Vec<(u64, &Data)> = (TAG_DATA..).zip(&listed.data).collect();
+        order.sort_by_key(|(_, data)| data.kind != "primary");
+        for (tag, data) in order {
             let path = &data.location.path;
+            let place = format!("data `{}`", data.kind);
+            if ANCHORS.contains(&path.as_str()) {
+                return fault(place, "a file of its own", path.as_str());
+            }
             match paths.insert(path, &data.expect) {
                 Some(before) if *before == data.expect => continue,
-                Some(_) => {
-                    return Err(FormatError::malformed(
-                        &file,
-                        "its data",
-                        "one promise for a file",
-                        path.as_str(),
-                    ));
-                }
+                Some(_) => return fault(place, "one promise for a file", path.as_str()),
                 None => {}
             }
             if data.expect.checksums.is_empty() {
-                return Err(FormatError::malformed(
-                    &file,
-                    format!("data `{}`", data.kind),
-                    "a checksum",
-                    "none",
-                ));
+                return fault(place, "a checksum", "none");
             }
             if !data.expect.is_proof() {
                 let text = format!("`{path}` is bound by a weak digest only ({})", weakest(&data.expect));
@@ -159,16 +165,16 @@ impl<'a> RpmWalk<'a> {
     /// Takes the answer to a `.treeinfo` or `treeinfo`.
     fn treeinfo(&mut self, want: &Want, body: Option<Body<'_>>, out: Out<'_>) -> Result<(), FormatError> {
         let Some(body) = body else { return Ok(()) };
-        let tree = treeinfo::read(&want.path, &whole(&want.path, body, ANCHOR_BYTES)?)?;
+        let tree = treeinfo::read(&want.path, &whole(&want.path, body, TREEINFO_BYTES)?)?;
         emit_tree(&want.path, tree, out)?;
         if self.tree_seen {
             return Ok(());
         }
         self.tree_seen = true;
-        let extra = Want::index(well_known("extra_files.json")?, Expect::at_most(ANCHOR_BYTES));
+        let extra = Want::index(well_known("extra_files.json")?, Expect::at_most(TREEINFO_BYTES));
         out(Step::Want(extra.tag(TAG_EXTRA).absent(Absent::Allowed)))?;
         for name in [".discinfo", "media.repo"] {
-            let want = Want::payload(well_known(name)?, Expect::at_most(ANCHOR_BYTES));
+            let want = Want::payload(well_known(name)?, Expect::at_most(TREEINFO_BYTES));
             out(Step::File(want.absent(Absent::Allowed)))?;
         }
         Ok(())
@@ -183,13 +189,13 @@ impl Walk for RpmWalk<'_> {
         let mut wants = vec![
             Want::anchor(well_known(REPOMD)?, ANCHOR_BYTES).tag(TAG_REPOMD),
             beside(SIGNATURE, SIGNATURE_BYTES, TAG_SIGNATURE)?,
-            beside("repodata/repomd.xml.key", SIGNATURE_BYTES, TAG_CARRIED)?,
-            // zypper asks for it first, and knows a medium by it
-            beside("media.1/media", SIGNATURE_BYTES, TAG_CARRIED)?,
+            beside(KEY, SIGNATURE_BYTES, TAG_CARRIED)?,
+            beside(MEDIA, SIGNATURE_BYTES, TAG_CARRIED)?,
         ];
         if self.options.treeinfo {
-            wants.push(beside(".treeinfo", ANCHOR_BYTES, TAG_TREEINFO)?);
-            wants.push(beside("treeinfo", ANCHOR_BYTES, TAG_TREEINFO)?);
+            for name in TREEINFO {
+                wants.push(beside(name, TREEINFO_BYTES, TAG_TREEINFO)?);
+            }
         }
         Ok(wants)
     }
@@ -216,7 +222,7 @@ impl Walk for RpmWalk<'_> {
             (TAG_CARRIED, _) | (TAG_EXTRA, None) => Ok(()),
             (TAG_TREEINFO, body) => self.treeinfo(want, body, out),
             (TAG_EXTRA, Some(body)) => {
-                let tree = treeinfo::read_extra(&want.path, &whole(&want.path, body, ANCHOR_BYTES)?)?;
+                let tree = treeinfo::read_extra(&want.path, &whole(&want.path, body, TREEINFO_BYTES)?)?;
                 emit_tree(&want.path, tree, out)
             }
             (_, body) => self.listed(want, body, out),

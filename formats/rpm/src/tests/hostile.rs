@@ -76,6 +76,11 @@ fn a_repomd_that_contradicts_itself_is_refused() {
     let twice = data("primary", "repodata/p", b"x", b"x") + &data("other", "repodata/p", b"y", b"y");
     let error = refused(&Upstream::default().with("repodata/repomd.xml", repomd(&twice)));
     assert!(error.to_string().contains("one promise for a file"), "{error}");
+    for anchor in [crate::REPOMD, crate::SIGNATURE, "repodata/repomd.xml.key", ".treeinfo"] {
+        let over = data("primary", "repodata/p", b"x", b"x") + &data("other", anchor, b"y", b"y");
+        let error = refused(&Upstream::default().with("repodata/repomd.xml", repomd(&over)));
+        assert!(error.to_string().contains("a file of its own"), "{anchor}: {error}");
+    }
     let without = data("filelists", "repodata/f", b"x", b"x");
     let error = refused(&Upstream::default().with("repodata/repomd.xml", repomd(&without)));
     assert!(error.to_string().contains("a `primary`"), "{error}");

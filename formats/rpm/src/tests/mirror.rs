@@ -155,6 +155,16 @@ fn a_listed_file_that_is_missing_is_told_and_recorded() {
 }
 
 #[test]
+fn a_primary_that_is_listed_under_another_type_first_is_read() {
+    let text = primary(&package("a", "1", "noarch", "a.rpm")).into_bytes();
+    let listed = data("other", "repodata/p", &text, &text) + &data("primary", "repodata/p", &text, &text);
+    let upstream = Upstream::default().with("repodata/p", text).with("repodata/repomd.xml", repomd(&listed));
+    let outcome = upstream.walk(&OFF).unwrap();
+    assert_eq!(outcome.keys(), ["a 0:1-1 noarch"]);
+    assert_eq!(outcome.fed, ["repodata/repomd.xml", "repodata/p"], "fetched once");
+}
+
+#[test]
 fn weak_digests_are_told() {
     let sha1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
     let mut packages = String::new();
