@@ -1,7 +1,7 @@
 //! A chosen file as the contract's package: its key, its files, its record.
 
 use chantal_contract::{
-    Absent, At, Expect, FormatError, Group, Keep, Key, Package, RepoPath, Role, Version, Want,
+    Absent, At, Expect, FormatError, Group, Key, Package, RepoPath, Version, Want,
     limits::{METADATA_BYTES, PAYLOAD_BYTES, PROVENANCE_BYTES, SIGNATURE_BYTES},
 };
 use url::Url;
@@ -82,6 +82,5 @@ fn beside(project: &Name, entry: &FileEntry, suffix: &str, expect: Expect) -> Re
 }
 
 fn at(want: Want, url: Url) -> Want {
-    debug_assert_eq!((want.role, want.keep), (Role::Payload, Keep::Tree));
     Want { at: At::Absolute(url), ..want }
 }

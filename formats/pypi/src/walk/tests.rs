@@ -390,7 +390,7 @@ fn keeps_its_limits_exactly() {
     assert!(matches!(walker.judge(1, &name), Err(FormatError::Limit { .. })));
     assert!(walker.hold(CANDIDATE_BYTES - 1, &page).is_ok() && walker.hold(1, &page).is_ok());
     assert!(matches!(walker.hold(1, &page), Err(FormatError::Limit { .. })));
-    let mut want = |walker: &mut super::Walker<'_>, name: String| {
+    let want = |walker: &mut super::Walker<'_>, name: String| {
         let wanted = super::Wanted {
             specifiers: crate::version::Specifiers::default(),
             extras: Vec::new(),
