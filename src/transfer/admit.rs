@@ -62,9 +62,11 @@ fn accepted(store: &Store, dir: &Path, front: &Front) -> Result<TrustDocument, T
         return Err(TransferError::Untrusted { path: dir.into(), source });
     }
     let known: Vec<SiteName> = known.into_iter().map(|d| d.collector).collect();
-    Err(match known.is_empty() {
-        true => TransferError::NoTrust { path: dir.into() },
-        false => TransferError::Stranger { path: dir.into(), known },
+    let path = dir.to_path_buf();
+    Err(if known.is_empty() {
+        TransferError::NoTrust { path }
+    } else {
+        TransferError::Stranger { path, known }
     })
 }
 

@@ -403,8 +403,7 @@ impl TransferError {
         match self {
             Self::Store(source) => source.hint(),
             Self::Key(source) => source.hint(),
-            Self::OwnTrust { source } => source.hint(),
-            Self::Untrusted { source, .. } => source.hint(),
+            Self::OwnTrust { source } | Self::Untrusted { source, .. } => source.hint(),
             Self::NoTrust { .. } | Self::Stranger { .. } => Some(
                 "`chantal key show` on the collector prints its key; `chantal trust add KEYFILE` here trusts it".into(),
             ),

@@ -132,10 +132,8 @@ fn compare_sums(inspection: &Inspection) -> Result<Vec<String>, TransferError> {
         return Ok(vec![format!("`{}` is missing", sums::FILE)]);
     }
     let text = medium::read(&file, SUMS_BYTES)?;
-    let listed = match std::str::from_utf8(&text).map_err(|_| ()).and_then(|t| sums::parse(t).map_err(|_| ()))
-    {
-        Ok(listed) => listed,
-        Err(()) => return Ok(vec![format!("`{}` is not in its one form", sums::FILE)]),
+    let Some(listed) = std::str::from_utf8(&text).ok().and_then(|t| sums::parse(t).ok()) else {
+        return Ok(vec![format!("`{}` is not in its one form", sums::FILE)]);
     };
     let mut expected = BTreeMap::new();
     expected.insert(index::FILE.to_owned(), manifest.index.sha256);

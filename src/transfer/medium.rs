@@ -151,10 +151,13 @@ fn read_signatures(dir: &Path, prefix: &str) -> Result<Vec<Vec<u8>>, TransferErr
     if !dir.is_dir() {
         return Ok(Vec::new());
     }
-    let named =
-        entries(dir)?.into_iter().filter(|(name, _)| name.starts_with(prefix) && name.ends_with(".sig"));
+    let named = entries(dir)?.into_iter().filter(|(name, _)| is_signature(name, prefix));
     // One more than is looked at, so that too many are seen as such.
     named.take(SIGNATURES + 1).map(|(_, path)| read(&path, SSHSIG_BYTES)).collect()
+}
+
+fn is_signature(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|rest| rest.strip_suffix(".sig").is_some())
 }
 
 /// Returns where a bundle's index would lie, if it does.

@@ -90,11 +90,11 @@ impl Sorter {
         if !self.runs.is_empty() {
             self.spill()?;
             let merge = Merge::new(self.runs).map_err(|e| TransferError::io(&dir, e))?;
-            return Ok(Sorted { dir, source: Source::Merge(merge), next: None }.primed()?);
+            return Sorted { dir, source: Source::Merge(merge), next: None }.primed();
         }
         self.run.sort_unstable();
         self.run.dedup();
-        Ok(Sorted { dir, source: Source::Memory(self.run.into_iter()), next: None }.primed()?)
+        Sorted { dir, source: Source::Memory(self.run.into_iter()), next: None }.primed()
     }
 }
 

@@ -1,1 +1,270 @@
+//! Two stores and a directory between them.
 
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use chantal_bundle::{Manifest, TrustDocument};
+use chantal_contract::{
+    Digest, Entry, Fingerprint, Header, Key, Kind, Line, Mode, Name, RepoPath, Role, SiteName, SnapshotName,
+};
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    report::Silent,
+    store::{Event, Evidence, StateRef, Store, evidence::Item as EvidenceItem},
+    trust::{Passphrase, SiteKey},
+};
+
+mod by_hand;
+mod hostile;
+mod journeys;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn site(text: &str) -> SiteName {
+    SiteName::new(text).unwrap()
+}
+
+/// Bytes that nothing compresses, different for every seed.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// A site's store and key in a directory of their own.
+struct Side {
+    dir: TempDir,
+    store: Store,
+    key: SiteKey,
+}
+
+impl Side {
+    fn new(named: &str) -> Self {
+        Self::with_key(named, |path| SiteKey::generate(path, "test", &Passphrase::None).unwrap())
+    }
+
+    fn with_key(named: &str, key: impl FnOnce(&Path) -> SiteKey) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(&dir.path().join("store"), &site(named), at(0)).unwrap();
+        let key = key(&dir.path().join("key"));
+        let side = Self { dir, store, key };
+        side.trust(&side);
+        side
+    }
+
+    /// Another store of the same site with the same key.
+    fn twin(&self) -> Self {
+        let path = self.dir.path().join("key");
+        Self::with_key(self.store.site().as_str(), |_| SiteKey::load(&path, &Passphrase::None).unwrap())
+    }
+
+    fn trust(&self, other: &Side) {
+        let document = TrustDocument::first(other.store.site().clone(), other.key.public());
+        let batch = self.store.pool().batch().unwrap();
+        let put = batch.put(&document.encode().unwrap()).unwrap();
+        batch.flush().unwrap();
+        let event =
+            Event::Trusted { collector: document.collector, version: document.version, document: put.sha256 };
+        self.store.journal().append(event, at(0)).unwrap();
+    }
+
+    /// Records a state of a mirror with these files, proved by a page of evidence.
+    fn state(&self, repository: &str, files: &[(&str, &[u8])], second: i64) -> StateRef {
+        let header =
+            Header { format: Kind::Apt, layout: 1, mode: Mode::Mirror, options: serde_json::json!({}) };
+        let batch = self.store.pool().batch().unwrap();
+        let files: BTreeMap<&str, &[u8]> = files.iter().copied().collect();
+        let before = self.newest(repository).map(|s| s.manifest);
+        let mut manifest = self.store.manifests().writer(&header, before.as_ref()).unwrap();
+        for (path, content) in &files {
+            let measured = batch.put(content).unwrap();
+            let path = RepoPath::new(path).unwrap();
+            let entry = Entry::Present { measured, role: Role::Payload };
+            manifest.line(&Line::File { path, entry }).unwrap();
+        }
+        let mut evidence = Evidence::default();
+        let key = batch.put(b"public key").unwrap();
+        evidence.add(EvidenceItem::Key { fingerprint: Fingerprint("AB12".into()), blob: key });
+        let page = batch.put(format!("page {second}").as_bytes()).unwrap();
+        evidence.add(EvidenceItem::Page { path: RepoPath::new("page").unwrap(), blob: page });
+        let list = batch.put(&evidence.encode()).unwrap();
+        batch.flush().unwrap();
+        let state = StateRef {
+            manifest: manifest.finish().unwrap(),
+            evidence: Some(list.sha256),
+            date: Some(at(second)),
+            valid_until: None,
+        };
+        self.journal(repository, &state, second);
+        state
+    }
+
+    /// Records a filtered state of packages with records, each with one file.
+    fn packages(&self, repository: &str, packages: &[(&str, &[u8])], second: i64) -> StateRef {
+        let header =
+            Header { format: Kind::Pypi, layout: 1, mode: Mode::Filtered, options: serde_json::json!({}) };
+        let batch = self.store.pool().batch().unwrap();
+        let mut records = self.store.packs().writer().unwrap();
+        let mut lines = Vec::new();
+        for (package, record) in packages {
+            let path = RepoPath::new(&format!("{package}.whl")).unwrap();
+            let measured = batch.put(format!("wheel {package}").as_bytes()).unwrap();
+            lines.push(Line::File {
+                path: path.clone(),
+                entry: Entry::Present { measured, role: Role::Payload },
+            });
+            let record = records.add(record).unwrap();
+            lines.push(Line::Pkg { key: Key::new(package, "1", "any"), record, files: vec![path] });
+        }
+        batch.flush().unwrap();
+        records.commit().unwrap();
+        lines.sort_by_key(Line::encode);
+        let mut manifest = self.store.manifests().writer(&header, None).unwrap();
+        lines.iter().for_each(|line| manifest.line(line).unwrap());
+        let manifest = manifest.finish().unwrap();
+        let state = StateRef { manifest, evidence: None, date: None, valid_until: None };
+        self.journal(repository, &state, second);
+        state
+    }
+
+    fn journal(&self, repository: &str, state: &StateRef, second: i64) {
+        let event = Event::State { repository: name(repository), state: state.clone(), complete: true };
+        self.store.journal().append(event, at(second)).unwrap();
+    }
+
+    fn name(&self, repository: &str, snapshot: &str, state: &StateRef) {
+        let event = Event::Named {
+            repository: name(repository),
+            name: SnapshotName::new(snapshot).unwrap(),
+            state: state.clone(),
+        };
+        self.store.journal().append(event, at(50)).unwrap();
+    }
+
+    fn newest(&self, repository: &str) -> Option<StateRef> {
+        self.store.catalog().newest(&name(repository)).unwrap().map(|r| r.state)
+    }
+
+    fn try_export(
+        &self,
+        repositories: &[&str],
+        since: &str,
+        volume_size: u64,
+    ) -> Result<Option<Written>, TransferError> {
+        let repositories: Vec<Name> = repositories.iter().map(|r| name(r)).collect();
+        let request = ExportRequest {
+            to: &site("plant-7"),
+            repositories: &repositories,
+            out: &self.dir.path().join("out"),
+            since: since.into(),
+            volume_size,
+            created: at(100),
+            at: at(100),
+            key: &self.key,
+        };
+        export(&self.store, &request, &Silent)
+    }
+
+    fn export(&self, repositories: &[&str], since: &str) -> Written {
+        self.try_export(repositories, since, VOLUME_SIZE).unwrap().expect("something is new")
+    }
+
+    fn import(&self, path: &Path) -> Result<ImportOutcome, TransferError> {
+        self.import_all(&[path.to_path_buf()]).pop().unwrap()
+    }
+
+    fn import_all(&self, paths: &[PathBuf]) -> Vec<Result<ImportOutcome, TransferError>> {
+        match import(&self.store, paths, at(200), &Silent) {
+            Ok(outcomes) => outcomes,
+            Err(error) => vec![Err(error)],
+        }
+    }
+
+    /// Reads a file of a repository's newest state.
+    fn read(&self, repository: &str, path: &str) -> Vec<u8> {
+        let state = self.newest(repository).expect("a state");
+        let snapshot = self.store.snapshot(&state.manifest).unwrap();
+        let blob = snapshot.file(&RepoPath::new(path).unwrap()).unwrap().expect("a file");
+        self.store.pool().read(&blob.sha256, 1 << 30).unwrap()
+    }
+
+    fn entries(&self) -> usize {
+        self.store.journal().read().count()
+    }
+}
+
+/// A collector and a receiver that trusts it.
+fn sides() -> (Side, Side) {
+    let (collector, receiver) = (Side::new("hq"), Side::new("plant-7"));
+    receiver.trust(&collector);
+    (collector, receiver)
+}
+
+#[track_caller]
+fn imported(outcome: Result<ImportOutcome, TransferError>) -> Imported {
+    match outcome {
+        Ok(ImportOutcome::Imported(imported)) => *imported,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn refused(outcome: Result<ImportOutcome, TransferError>) -> TransferError {
+    let error = outcome.expect_err("it was not refused");
+    assert!(error.is_refusal(), "{error}");
+    error
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            found.extend(files(&path).into_iter().map(|(inner, bytes)| (format!("{name}/{inner}"), bytes)));
+        } else {
+            found.insert(name, fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+fn manifest_of(written: &Written) -> Manifest {
+    Manifest::parse(&fs::read(written.path.join("manifest.json")).unwrap()).unwrap()
+}
+
+fn digest_of(bytes: &[u8]) -> Digest {
+    Digest::of(bytes)
+}

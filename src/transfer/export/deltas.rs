@@ -192,13 +192,12 @@ fn without_held(store: &Store, plan: &ExportPlan, needs: Needs) -> Result<Travel
     let mut travel = Sorter::new(&tmp);
     let (mut count, mut bytes) = (0, 0_u64);
     while let Some(blob) = blobs.take_digest()? {
-        match their_blobs.seek(&blob.digest)? {
-            Some(held) => drop(presumed.insert(held.tag)),
-            None => {
-                travel.push(blob)?;
-                count += 1;
-                bytes = bytes.saturating_add(blob.size);
-            }
+        if let Some(held) = their_blobs.seek(&blob.digest)? {
+            presumed.insert(held.tag);
+        } else {
+            travel.push(blob)?;
+            count += 1;
+            bytes = bytes.saturating_add(blob.size);
         }
     }
     let mut travelling_records = Sorter::new(&tmp);

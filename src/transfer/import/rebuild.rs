@@ -185,7 +185,7 @@ impl Work<'_> {
         }
         let Building::Announced { base } = self.building else { return Ok(()) };
         let header = Header::parse_first_line(line).map_err(|e| self.patch(PatchError::Base(e.into())))?;
-        if !self.state.is_some_and(|s| (s.format, s.mode) == (header.format, header.mode)) {
+        if self.state.is_none_or(|s| (s.format, s.mode) != (header.format, header.mode)) {
             return Err(self.job.contradiction("format or mode of a state"));
         }
         let manifests = self.job.store.manifests();

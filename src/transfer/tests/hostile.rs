@@ -1,0 +1,249 @@
+//! What must be refused, and leaves the receiver as it was.
+
+use chantal_contract::limits::VOLUME_BYTES_LEAST;
+
+use super::*;
+
+fn bundle(collector: &Side) -> Written {
+    collector.state("bookworm", &[("a", b"a"), ("b", &noise(1, 5_000))], 1);
+    collector.export(&["bookworm"], "none")
+}
+
+#[test]
+fn no_flipped_bit_of_any_file_goes_unseen() {
+    let (collector, receiver) = sides();
+    let written = bundle(&collector);
+    let good = files(&written.path);
+    let entries = receiver.entries();
+    for (file, bytes) in &good {
+        if file == "SHA256SUMS" {
+            continue;
+        }
+        // Every byte of the small files would take minutes: enough of them, and both ends.
+        let step = (bytes.len() / 40).max(1);
+        let places = (0..bytes.len()).step_by(step).chain([bytes.len() - 1]);
+        for place in places {
+            let copy = tempfile::tempdir().unwrap();
+            copy_tree(&written.path, copy.path());
+            let mut bad = bytes.clone();
+            bad[place] ^= 1 << (place % 8);
+            fs::write(copy.path().join(file), &bad).unwrap();
+            if file.starts_with("trust/") && file.ends_with(".sig") {
+                // Version 1 is believed for its bytes, which were compared; its own signature proves nothing more.
+                continue;
+            }
+            let error = refused(receiver.import(copy.path()));
+            assert!(!error.to_string().is_empty(), "{file} byte {place}");
+            let verified = verify(&receiver.store, &[copy.path().into()], &Silent);
+            assert!(!verified.is_ok_and(|v| v[0].is_good()), "{file} byte {place}");
+        }
+    }
+    assert!(receiver.newest("bookworm").is_none());
+    assert!(receiver.store.catalog().imports(None).unwrap().is_empty());
+    // All that happened was that a pending import was noted; and the good bundle still applies.
+    assert!(receiver.entries() <= entries + 2);
+    imported(receiver.import(&written.path));
+}
+
+#[test]
+fn sums_that_contradict_the_manifest_are_shown() {
+    let (collector, receiver) = sides();
+    let written = bundle(&collector);
+    let path = written.path.join("SHA256SUMS");
+    let text = fs::read_to_string(&path).unwrap();
+    let hex = manifest_of(&written).index.sha256.hex();
+    assert!(text.contains(&hex));
+    fs::write(&path, text.replace(&hex, &"0".repeat(64))).unwrap();
+    let verified = verify(&receiver.store, std::slice::from_ref(&written.path), &Silent).unwrap();
+    assert_eq!(verified[0].sums.len(), 1);
+    assert!(!verified[0].is_good());
+    fs::remove_file(&path).unwrap();
+    assert!(!verify(&receiver.store, &[written.path], &Silent).unwrap()[0].is_good());
+}
+
+#[test]
+fn a_volume_is_truncated_doubled_swapped_or_of_another_bundle() {
+    let (collector, receiver) = sides();
+    let contents: Vec<Vec<u8>> = (0..3).map(|n| noise(n, 3_000_000)).collect();
+    let listed = [("a", &*contents[0]), ("b", &*contents[1]), ("c", &*contents[2])];
+    collector.state("bookworm", &listed, 1);
+    let written = collector.try_export(&["bookworm"], "none", VOLUME_BYTES_LEAST).unwrap().unwrap();
+    let other = Side::new("hq");
+    other.state("bookworm", &[("x", &noise(9, 3_000_000))], 1);
+    let foreign = other.export(&["bookworm"], "none");
+    let (one, two) = ("volume-0001.tar.zst", "volume-0002.tar.zst");
+    let read = |name: &str| fs::read(written.path.join(name)).unwrap();
+    let (first, second) = (read(one), read(two));
+    for (what, bad) in [
+        ("truncated", first[..first.len() - 1].to_vec()),
+        ("half", first[..first.len() / 2].to_vec()),
+        ("empty", Vec::new()),
+        ("doubled", [&*first, &*first].concat()),
+        ("the other one", second),
+        ("foreign", fs::read(foreign.path.join(one)).unwrap()),
+    ] {
+        let copy = tempfile::tempdir().unwrap();
+        copy_tree(&written.path, copy.path());
+        fs::write(copy.path().join(one), &bad).unwrap();
+        let error = refused(receiver.import(copy.path()));
+        assert!(
+            matches!(&error, TransferError::Damaged { damaged, .. } if damaged[0].get() == 1),
+            "{what}: {error}"
+        );
+        assert!(receiver.newest("bookworm").is_none(), "{what}");
+    }
+    // The other volumes were good and are kept: the first alone is still needed.
+    let copy = tempfile::tempdir().unwrap();
+    fs::write(copy.path().join(one), &first).unwrap();
+    imported(receiver.import(copy.path()));
+    assert!(receiver.read("bookworm", "c") == contents[2]);
+}
+
+#[test]
+fn a_second_copy_of_a_damaged_volume_serves() {
+    let (collector, receiver) = sides();
+    let written = bundle(&collector);
+    let copy = tempfile::tempdir().unwrap();
+    copy_tree(&written.path, copy.path());
+    let volume = copy.path().join("volume-0001.tar.zst");
+    let mut bytes = fs::read(&volume).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&volume, bytes).unwrap();
+    let outcomes = receiver.import_all(&[copy.path().into(), written.path]);
+    assert_eq!(outcomes.len(), 1, "both are one bundle");
+    outcomes.into_iter().for_each(|outcome| drop(imported(outcome)));
+}
+
+#[test]
+fn a_bundle_for_another_site_is_answered_for_what_it_is() {
+    let (collector, _) = sides();
+    let written = bundle(&collector);
+    let other = Side::new("plant-8");
+    other.trust(&collector);
+    let error = refused(other.import(&written.path));
+    assert!(matches!(error, TransferError::WrongSite { .. }), "{error}");
+    assert!(other.newest("bookworm").is_none());
+}
+
+#[test]
+fn a_collector_that_is_not_trusted_is_not_believed() {
+    let (collector, _) = sides();
+    let written = bundle(&collector);
+    let receiver = Side::new("plant-7");
+    // It trusts itself, as every site does; and then another collector of the same name with another key.
+    assert!(matches!(refused(receiver.import(&written.path)), TransferError::Untrusted { .. }));
+    let impostor = Side::new("hq");
+    receiver.trust(&impostor);
+    let error = refused(receiver.import(&written.path));
+    assert!(matches!(error, TransferError::Stranger { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("chantal trust add"));
+}
+
+#[test]
+fn a_good_chain_with_somebody_elses_signature_is_not_believed() {
+    let (collector, receiver) = sides();
+    let impostor = Side::new("hq");
+    let (written, forged) = (bundle(&collector), bundle(&impostor));
+    // The forged bundle dressed in the trusted chain.
+    for file in files(&written.path).keys().filter(|f| f.starts_with("trust/")) {
+        fs::copy(written.path.join(file), forged.path.join(file)).unwrap();
+    }
+    assert!(matches!(refused(receiver.import(&forged.path)), TransferError::Untrusted { .. }));
+    // Without any signature.
+    fs::remove_dir_all(written.path.join("signatures")).unwrap();
+    assert!(matches!(refused(receiver.import(&written.path)), TransferError::Untrusted { .. }));
+}
+
+#[test]
+fn a_sequence_is_used_once() {
+    let (collector, receiver) = sides();
+    let twin = collector.twin();
+    collector.state("bookworm", &[("a", b"a")], 1);
+    twin.state("bookworm", &[("a", b"b")], 1);
+    let (one, two) = (collector.export(&["bookworm"], "none"), twin.export(&["bookworm"], "none"));
+    assert_eq!(one.bundle, two.bundle);
+    imported(receiver.import(&one.path));
+    let entries = receiver.entries();
+    assert!(matches!(refused(receiver.import(&two.path)), TransferError::Replayed { .. }));
+    collector.state("bookworm", &[("a", b"c")], 2);
+    let older = collector.export(&["bookworm"], "none");
+    collector.state("bookworm", &[("a", b"d")], 3);
+    imported(receiver.import(&collector.export(&["bookworm"], "none").path));
+    assert!(matches!(refused(receiver.import(&older.path)), TransferError::Older { .. }));
+    assert_eq!(receiver.read("bookworm", "a"), b"d");
+    assert_eq!(receiver.entries(), entries + 2, "a pending note and an import");
+}
+
+#[test]
+fn a_repository_that_is_synced_here_is_not_replaced() {
+    let (collector, receiver) = sides();
+    let written = bundle(&collector);
+    receiver.state("bookworm", &[("mine", b"mine")], 1);
+    assert!(matches!(receiver.import(&written.path), Err(TransferError::OwnRepository { .. })));
+    assert_eq!(receiver.read("bookworm", "mine"), b"mine");
+}
+
+#[test]
+fn an_index_is_needed_once() {
+    let (collector, receiver) = sides();
+    let written = bundle(&collector);
+    let index = written.path.join("index.zst");
+    let bytes = fs::read(&index).unwrap();
+    fs::remove_file(&index).unwrap();
+    assert!(matches!(receiver.import(&written.path), Err(TransferError::NoIndex { .. })));
+    fs::write(&index, bytes).unwrap();
+    imported(receiver.import(&written.path));
+}
+
+#[test]
+fn what_is_no_bundle_is_said_to_be_none() {
+    let (_, receiver) = sides();
+    let empty = tempfile::tempdir().unwrap();
+    assert!(matches!(receiver.import(empty.path()), Err(TransferError::NoBundle { .. })));
+    let file = empty.path().join("notes.txt");
+    fs::write(&file, "x").unwrap();
+    assert!(matches!(receiver.import(&file), Err(TransferError::NoBundle { .. })));
+    let loose = empty.path().join("volume-0001.tar.zst");
+    fs::write(&loose, "x").unwrap();
+    assert!(matches!(receiver.import(&loose), Err(TransferError::Loose { .. })));
+    let missing = empty.path().join("nowhere");
+    assert!(matches!(receiver.import(&missing), Err(TransferError::Io { .. })));
+}
+
+#[test]
+fn a_damaged_blob_of_the_collector_is_not_exported() {
+    let (collector, _) = sides();
+    let content = noise(1, 10_000);
+    collector.state("bookworm", &[("a", &content)], 1);
+    let path = collector.store.pool().path(&digest_of(&content));
+    fs::remove_file(&path).unwrap();
+    let mut bad = content.clone();
+    bad[5_000] ^= 1;
+    fs::write(&path, &bad).unwrap();
+    let error = collector.try_export(&["bookworm"], "none", VOLUME_SIZE).unwrap_err();
+    assert!(matches!(error, TransferError::Pack(_)), "{error}");
+    let out = collector.dir.path().join("out");
+    assert_eq!(fs::read_dir(out).unwrap().count(), 0, "nothing is left behind");
+    assert!(collector.store.catalog().exports(None).unwrap().is_empty());
+}
+
+#[test]
+fn two_exports_to_one_site_do_not_run_at_once() {
+    let (collector, _) = sides();
+    collector.state("bookworm", &[("a", b"a")], 1);
+    let to = site("plant-7");
+    let _held = collector.store.lock(crate::store::Lock::Site(&to)).unwrap();
+    let error = collector.try_export(&["bookworm"], "none", VOLUME_SIZE).unwrap_err();
+    assert!(matches!(error, TransferError::Store(crate::store::StoreError::Locked { .. })), "{error}");
+}
+
+#[test]
+fn a_store_without_trust_in_itself_exports_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(&dir.path().join("store"), &site("hq"), at(0)).unwrap();
+    let key = SiteKey::generate(&dir.path().join("key"), "", &Passphrase::None).unwrap();
+    let side = Side { dir, store, key };
+    side.state("bookworm", &[("a", b"a")], 1);
+    let error = side.try_export(&["bookworm"], "none", VOLUME_SIZE).unwrap_err();
+    assert!(matches!(error, TransferError::NoOwnTrust { .. }), "{error}");
+}
