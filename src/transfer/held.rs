@@ -44,7 +44,16 @@ pub(super) struct HeldState {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Held {
     pub newest: BTreeMap<Name, HeldState>,
-    pub names: BTreeMap<(Name, SnapshotName), Digest>,
+    pub names: BTreeMap<(Name, SnapshotName), HeldState>,
+}
+
+impl Held {
+    /// Returns every state that is held, by repository and manifest: an older one only if it has a name.
+    pub fn states(&self) -> BTreeMap<(Name, Digest), HeldState> {
+        let named = self.names.iter().map(|((repository, _), held)| (repository, held));
+        let all = named.chain(&self.newest);
+        all.map(|(repository, held)| ((repository.clone(), held.state.manifest), held.clone())).collect()
+    }
 }
 
 impl Held {
@@ -52,10 +61,10 @@ impl Held {
         let bundle: Option<BundleName> = export.bundle.parse().ok();
         for carried in &export.states {
             let held = HeldState { state: carried.state.clone(), bundle: bundle.clone() };
-            self.newest.insert(carried.repository.clone(), held);
             for name in &carried.names {
-                self.names.insert((carried.repository.clone(), name.clone()), carried.state.manifest);
+                self.names.insert((carried.repository.clone(), name.clone()), held.clone());
             }
+            self.newest.insert(carried.repository.clone(), held);
         }
     }
 }
@@ -84,8 +93,16 @@ pub(super) fn held(
             }
         }
     }
+    Ok(Held { newest: known(store, held.newest)?, names: known(store, held.names)? })
+}
+
+/// Leaves out what this store itself has forgotten.
+fn known<K: Ord>(
+    store: &Store,
+    held: BTreeMap<K, HeldState>,
+) -> Result<BTreeMap<K, HeldState>, TransferError> {
     let mut known = BTreeMap::new();
-    for (repository, mut found) in held.newest {
+    for (key, mut found) in held {
         if !store.manifests().has(&found.state.manifest)? {
             continue;
         }
@@ -94,19 +111,18 @@ pub(super) fn held(
         {
             found.state.evidence = None;
         }
-        known.insert(repository, found);
+        known.insert(key, found);
     }
-    held.newest = known;
-    Ok(held)
+    Ok(known)
 }
 
 fn named(store: &Store, repositories: &[Name], asked: &str, held: &mut Held) -> Result<(), TransferError> {
     let Ok(name) = SnapshotName::new(asked) else { return Ok(()) };
     for repository in repositories {
         if let Some(found) = store.catalog().named(repository, &name)? {
-            held.names.insert((repository.clone(), name.clone()), found.state.manifest);
-            let bundle = None;
-            held.newest.insert(repository.clone(), HeldState { state: found.state, bundle });
+            let state = HeldState { state: found.state, bundle: None };
+            held.names.insert((repository.clone(), name.clone()), state.clone());
+            held.newest.insert(repository.clone(), state);
         }
     }
     Ok(())

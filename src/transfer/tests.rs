@@ -133,7 +133,7 @@ impl Side {
                 entry: Entry::Present { measured, role: Role::Payload },
             });
             let record = records.add(record).unwrap();
-            lines.push(Line::Pkg { key: Key::new(package, "1", "any"), record, files: vec![path] });
+            lines.push(Line::Pkg { key: Key::new(*package, "1", "any"), record, files: vec![path] });
         }
         batch.flush().unwrap();
         records.commit().unwrap();

@@ -67,7 +67,7 @@ pub(super) fn plan(store: &Store, request: &ExportRequest<'_>) -> Result<Option<
     }
     let bundle = next_name(store, &stream)?;
     let (mut bases, mut rest) = (Vec::new(), Vec::new());
-    for (repository, found) in known.newest {
+    for ((repository, _), found) in known.states() {
         let base = Base {
             manifest: found.state.manifest,
             evidence: found.state.evidence,
@@ -99,7 +99,7 @@ fn carry(
     let mut names: BTreeMap<Digest, Vec<SnapshotName>> = BTreeMap::new();
     for (_, name, found) in named {
         let key = (repository.clone(), name.clone());
-        if known.names.get(&key) != Some(&found.state.manifest) {
+        if known.names.get(&key).map(|h| h.state.manifest) != Some(found.state.manifest) {
             names.entry(found.state.manifest).or_default().push(name);
             by_age.insert((found.number, found.state.manifest), found.state);
         }
@@ -115,13 +115,14 @@ fn carry(
         order.retain(|s| s.manifest != state.manifest);
         order.push(state);
     }
+    let theirs = known.states();
     let mut base = held.cloned();
     for state in order {
         let mut brings = names.remove(&state.manifest).unwrap_or_default();
         brings.sort();
         // What the site holds is the nearest base of itself: nothing of it travels again.
-        let from = held.filter(|h| h.manifest == state.manifest).cloned().or(base);
-        let repository = repository.clone();
+        let same = theirs.get(&(repository.clone(), state.manifest)).map(|h| h.state.clone());
+        let (from, repository) = (same.or(base), repository.clone());
         states.push(PlannedState { repository, state: state.clone(), base: from, names: brings });
         base = Some(state);
     }
