@@ -6,7 +6,10 @@ use std::{
     process::{Command, Output},
 };
 
-use chantal_contract::proof::{Fingerprint, Policy, Verifier, VerifyError};
+use chantal_contract::{
+    limits::OPENPGP_SIGNATURES,
+    proof::{Fingerprint, Policy, Verifier, VerifyError},
+};
 use jiff::Timestamp;
 
 use super::{Keyring, Proof};
@@ -299,21 +302,78 @@ fn a_subkey_of_another_certificate_is_not_believed() {
     assert!(matches!(refused, Err(VerifyError::NotForSigning(_))), "{refused:?}");
 }
 
+/// A key as `pgp` makes it, and a detached signature by its primary key, whether it may sign or not.
+fn made(
+    kind: pgp::composed::KeyType,
+    version: pgp::types::KeyVersion,
+    may_sign: bool,
+) -> (Proof, Vec<u8>, Fingerprint) {
+    use pgp::{
+        composed::{DetachedSignature, SecretKeyParamsBuilder, SignedPublicKey},
+        crypto::hash::HashAlgorithm,
+        ser::Serialize,
+        types::{KeyDetails, Password},
+    };
+    let mut params = SecretKeyParamsBuilder::default();
+    params.key_type(kind).version(version).can_certify(true).can_sign(may_sign).primary_user_id("a".into());
+    let key = params.build().unwrap().generate(rand::thread_rng()).unwrap();
+    let print = Fingerprint(key.fingerprint().to_string().to_uppercase());
+    let (rng, hash, text) = (rand::thread_rng(), HashAlgorithm::Sha512, TEXT.as_bytes());
+    let signature =
+        DetachedSignature::sign_binary_data(rng, &key.primary_key, &Password::empty(), hash, text).unwrap();
+    let public = SignedPublicKey::from(key).to_bytes().unwrap();
+    let keyring = Keyring::from_bytes(Path::new("made"), &public).unwrap();
+    (proof(keyring), signature.to_bytes().unwrap(), print)
+}
+
 #[test]
 fn a_key_that_may_only_certify_does_not_sign() {
-    let Some(gpg) = Gpg::start() else { return };
-    let key = gpg.key("a", "rsa2048", "sign", "never");
-    let signed = gpg.sign(&["a"], &[]);
-    assert!(proof(gpg.export("a")).cleartext(&signed).is_ok());
-    // The same key with its usage changed to certification alone.
-    let change = gpg.change_usage(&key);
-    if !change {
-        println!("skipped: this gpg cannot change a key's usage");
-        return;
+    use pgp::{composed::KeyType, types::KeyVersion};
+    for (may_sign, version) in [(true, KeyVersion::V4), (false, KeyVersion::V4), (false, KeyVersion::V6)] {
+        let kind = if version == KeyVersion::V6 { KeyType::Ed25519 } else { KeyType::Ed25519Legacy };
+        let (proof, signature, print) = made(kind, version, may_sign);
+        let judged = proof.detached(TEXT.as_bytes(), &signature);
+        let expected = if may_sign { Ok(vec![print]) } else { Err(VerifyError::NotForSigning(print)) };
+        assert_eq!(judged, expected, "{version:?}");
     }
-    let keyring = gpg.export("a");
-    let judged = proof(keyring).cleartext(&signed).map(|s| s.by);
-    assert_eq!(judged, Err(VerifyError::NotForSigning(print(&key))));
+}
+
+#[test]
+fn keys_of_version_6_are_verified() {
+    let (proof, signature, print) = made(pgp::composed::KeyType::Ed25519, pgp::types::KeyVersion::V6, true);
+    assert_eq!(print.0.len(), 64);
+    assert_eq!(proof.detached(TEXT.as_bytes(), &signature).unwrap(), [print.clone()]);
+    assert_eq!(proof.detached(b"other", &signature), Err(VerifyError::Bad(print)));
+    let again = Keyring::from_bytes(Path::new("again"), proof.keyring.armored().as_bytes()).unwrap();
+    assert_eq!(again.fingerprints(), proof.keyring.fingerprints());
+}
+
+#[test]
+fn hostile_packets_never_panic() {
+    let (proof, signature, _) = made(pgp::composed::KeyType::Ed25519Legacy, pgp::types::KeyVersion::V4, true);
+    let public = proof.keyring.binary();
+    for at in 0..signature.len() {
+        for bit in [1, 4, 16, 128] {
+            let mut flipped = signature.clone();
+            flipped[at] ^= bit;
+            // Only what is not hashed may change: the hints to the issuer and how lengths are written.
+            let _ = proof.detached(TEXT.as_bytes(), &flipped);
+            let _ = proof.detached(TEXT.as_bytes(), &flipped[..at]);
+        }
+    }
+    for at in 0..public.len() {
+        let mut flipped = public.clone();
+        flipped[at] ^= 0x55;
+        if let Ok(keyring) = Keyring::from_bytes(Path::new("flipped"), &flipped) {
+            let _ =
+                Proof { keyring, ..self::proof(Keyring::default()) }.detached(TEXT.as_bytes(), &signature);
+        }
+        assert!(Keyring::from_bytes(Path::new("cut"), &public[..at]).is_err() || at > 40);
+    }
+    let many = signature.repeat(OPENPGP_SIGNATURES);
+    assert!(proof.detached(TEXT.as_bytes(), &many).is_ok());
+    let more = signature.repeat(OPENPGP_SIGNATURES + 1);
+    assert!(matches!(proof.detached(TEXT.as_bytes(), &more), Err(VerifyError::Malformed(_))));
 }
 
 #[test]
@@ -421,11 +481,6 @@ impl Gpg {
         let path = self.path("revocation.asc");
         self.talk(&["--output", path.to_str().unwrap(), "--gen-revoke", key], &format!("y\n{reason}\n\ny\n"));
         path
-    }
-
-    /// Takes the usage `sign` from a key.
-    fn change_usage(&self, key: &str) -> bool {
-        self.talk(&["--edit-key", key], "change-usage\nS\nQ\nsave\n")
     }
 
     fn talk(&self, args: &[&str], answers: &str) -> bool {
