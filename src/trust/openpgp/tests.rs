@@ -1,10 +1,8 @@
 //! What gpg makes is what is judged here, and gpgv judges beside it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+mod gpg;
+
+use std::{fs, path::Path};
 
 use chantal_contract::{
     limits::OPENPGP_SIGNATURES,
@@ -13,102 +11,12 @@ use chantal_contract::{
 use jiff::Timestamp;
 
 use super::{Keyring, Proof};
+use gpg::Gpg;
 
 const TEXT: &str = "Origin: Example\nSuite: stable\n-dash \t\n\n last\n";
 /// 2025-01-01: when keys of these tests are made unless a test says otherwise.
 const EPOCH: i64 = 1_735_689_600;
 const DAY: i64 = 86_400;
-
-/// A GnuPG home of its own, gone with its agent when dropped.
-struct Gpg {
-    home: tempfile::TempDir,
-    at: i64,
-}
-
-impl Gpg {
-    /// Starts one; says so and returns none where there is no gpg, unless clients are required.
-    fn start() -> Option<Self> {
-        if Command::new("gpg").arg("--version").output().is_err() {
-            assert!(std::env::var_os("CHANTAL_REQUIRE_CLIENTS").is_none(), "gpg is required");
-            println!("skipped: no gpg");
-            return None;
-        }
-        Some(Self { home: tempfile::Builder::new().prefix("g").tempdir().unwrap(), at: EPOCH })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
-    }
-
-    fn try_run(&self, args: &[&str]) -> Output {
-        let time = format!("{}!", self.at);
-        Command::new("gpg")
-            .args(["--homedir", self.home.path().to_str().unwrap(), "--batch", "--yes", "--quiet"])
-            .args(["--pinentry-mode", "loopback", "--passphrase", "", "--no-permission-warning"])
-            .args(["--faked-system-time", &time, "--weak-digest", "MD5"])
-            .args(args)
-            .output()
-            .unwrap()
-    }
-
-    fn run(&self, args: &[&str]) -> Vec<u8> {
-        let output = self.try_run(args);
-        assert!(output.status.success(), "gpg {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        output.stdout
-    }
-
-    /// Makes a key and returns its fingerprint; `expires` as gpg takes it (`never`, `10d`).
-    fn key(&self, name: &str, algorithm: &str, usage: &str, expires: &str) -> String {
-        self.run(&["--quick-gen-key", name, algorithm, usage, expires]);
-        self.fingerprint(name)
-    }
-
-    fn fingerprint(&self, name: &str) -> String {
-        let listed = String::from_utf8(self.run(&["--with-colons", "--list-keys", name])).unwrap();
-        let line = listed.lines().find(|l| l.starts_with("fpr:")).unwrap();
-        line.split(':').nth(9).unwrap().to_owned()
-    }
-
-    fn export(&self, name: &str) -> Keyring {
-        Keyring::from_bytes(Path::new("test.gpg"), &self.run(&["--export", name])).unwrap()
-    }
-
-    fn sign(&self, names: &[&str], extra: &[&str]) -> Vec<u8> {
-        fs::write(self.path("text"), TEXT).unwrap();
-        let mut args: Vec<&str> = extra.to_vec();
-        for name in names {
-            args.extend(["--local-user", name]);
-        }
-        let text = self.path("text");
-        let out = self.path("out");
-        let (text, out) = (text.to_str().unwrap().to_owned(), out.to_str().unwrap().to_owned());
-        args.extend(["--output", &out]);
-        if !extra.iter().any(|e| e.contains("sign") || *e == "-b") {
-            args.push("--clear-sign");
-        }
-        args.push(&text);
-        self.run(&args);
-        fs::read(out).unwrap()
-    }
-
-    /// Asks gpgv whether it finds a good signature.
-    fn gpgv_says_good(&self, keyring: &Keyring, document: &[u8]) -> bool {
-        fs::write(self.path("ring.gpg"), keyring.binary()).unwrap();
-        fs::write(self.path("doc"), document).unwrap();
-        let output = Command::new("gpgv")
-            .args(["--keyring", self.path("ring.gpg").to_str().unwrap(), "--status-fd", "1"])
-            .arg(self.path("doc"))
-            .output()
-            .unwrap();
-        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("GOODSIG")
-    }
-}
-impl Drop for Gpg {
-    fn drop(&mut self) {
-        let home = self.home.path().to_str().unwrap_or_default();
-        let _ = Command::new("gpgconf").args(["--homedir", home, "--kill", "all"]).output();
-    }
-}
 
 fn proof(keyring: Keyring) -> Proof {
     let now = Timestamp::from_second(EPOCH + 400 * DAY).unwrap();
@@ -399,6 +307,29 @@ fn a_hard_revocation_reaches_back_and_a_soft_one_does_not() {
 }
 
 #[test]
+fn a_designated_revoker_revokes() {
+    let Some(mut gpg) = Gpg::start() else { return };
+    let key = gpg.key("a", "rsa2048", "sign", "never");
+    gpg.key("b", "rsa2048", "sign", "never");
+    let signed = gpg.sign(&["a"], &[]);
+    gpg.at += DAY;
+    assert!(gpg.talk(&["--edit-key", "a"], "addrevoker\nb\ny\nsave\n"));
+    let mut both = gpg.export("a");
+    both.add(Path::new("b"), &gpg.run(&["--export", "b"])).unwrap();
+    assert_eq!(proof(both).cleartext(&signed).unwrap().by, [print(&key)]);
+    gpg.at += DAY;
+    let path = gpg.path("designated.asc");
+    assert!(gpg.talk(&["--output", path.to_str().unwrap(), "--desig-revoke", "a"], "y\ny\n1\n\ny\n"));
+    gpg.run(&["--import", path.to_str().unwrap()]);
+    let alone = gpg.export("a");
+    let mut both = gpg.export("a");
+    both.add(Path::new("b"), &gpg.run(&["--export", "b"])).unwrap();
+    // Without the revoker's key nobody can tell whether it was the revoker.
+    assert_eq!(proof(alone).cleartext(&signed).unwrap().by, [print(&key)]);
+    assert_eq!(proof(both).cleartext(&signed).map(|s| s.by), Err(VerifyError::Revoked(print(&key))));
+}
+
+#[test]
 fn keyrings_come_in_every_form() {
     let Some(gpg) = Gpg::start() else { return };
     let keys: Vec<String> = ["a", "b", "c"].map(|n| gpg.key(n, "ed25519", "sign", "never")).into();
@@ -466,37 +397,4 @@ fn the_distributions_own_keyring_is_read() {
     assert!(infos.iter().all(|i| !i.users.is_empty() && !i.revoked), "{infos:?}");
     let again = Keyring::from_bytes(Path::new("again"), keyring.armored().as_bytes()).unwrap();
     assert_eq!(again.binary(), keyring.binary());
-}
-
-impl Gpg {
-    fn key_of_subkey(&self, key: &str) -> String {
-        let listed = String::from_utf8(self.run(&["--with-colons", "--list-keys", key])).unwrap();
-        let line =
-            listed.lines().skip_while(|l| !l.starts_with("sub:")).find(|l| l.starts_with("fpr:")).unwrap();
-        line.split(':').nth(9).unwrap().to_owned()
-    }
-
-    /// Makes a revocation certificate with a reason of RFC 9580 §5.2.3.31 as gpg numbers them.
-    fn revocation(&self, key: &str, reason: &str) -> PathBuf {
-        let path = self.path("revocation.asc");
-        self.talk(&["--output", path.to_str().unwrap(), "--gen-revoke", key], &format!("y\n{reason}\n\ny\n"));
-        path
-    }
-
-    fn talk(&self, args: &[&str], answers: &str) -> bool {
-        use std::{io::Write, process::Stdio};
-        let time = format!("{}!", self.at);
-        let mut child = Command::new("gpg")
-            .args(["--homedir", self.home.path().to_str().unwrap(), "--yes", "--quiet", "--no-tty"])
-            .args(["--pinentry-mode", "loopback", "--passphrase", "", "--command-fd", "0"])
-            .args(["--faked-system-time", &time])
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(answers.as_bytes()).unwrap();
-        child.wait().unwrap().success()
-    }
 }
