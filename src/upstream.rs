@@ -7,5 +7,5 @@ pub mod select;
 pub mod sync;
 
 #[cfg(test)]
-#[path = "../tests/fixtures/server.rs"]
-mod server;
+#[path = "../tests/fixtures/lib.rs"]
+mod fixtures;

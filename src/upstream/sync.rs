@@ -225,7 +225,7 @@ impl Syncing<'_> {
     ) -> Result<Report, SyncError> {
         let task = format!("read {}", job.name);
         self.reporter.event(Event::Begin { task: &task, items: None, bytes: None });
-        let found = job.upstream.find(session, &task, runtime)?;
+        let found = job.upstream.find(job.format.kind(), session, &task, runtime)?;
         let batch = Arc::new(self.store.pool().batch()?);
         let supply = Supply {
             store: self.store,

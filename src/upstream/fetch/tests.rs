@@ -3,7 +3,7 @@ use std::time::Instant;
 use super::*;
 use crate::{
     report::Silent,
-    upstream::server::{Act, Server},
+    upstream::fixtures::server::{Act, Server},
 };
 
 mod tls;

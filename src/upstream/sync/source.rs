@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use chantal_contract::{Expect, RepoPath, limits::ANCHOR_BYTES};
+use chantal_contract::{Expect, Kind, RepoPath, limits::ANCHOR_BYTES};
 use chantal_rpm::mirrors::{parse_metalink, parse_mirrorlist};
 use tokio::runtime::Handle;
 use url::Url;
@@ -60,6 +60,7 @@ impl Upstream {
     /// Fetches the mirror list, if there is one.
     pub(super) fn find(
         &self,
+        kind: Kind,
         session: &Session,
         task: &str,
         runtime: &Handle,
@@ -84,7 +85,13 @@ impl Upstream {
                 return Err(SyncError::NoMirrors { url: Shown::of(url) });
             }
         }
-        let root = bases.iter().find_map(local_directory);
+        let mut root = bases.iter().find_map(local_directory);
+        // the pages of a Python index lie in `simple` and name files beside it
+        if kind == Kind::Pypi
+            && let Some(simple) = root.as_mut().filter(|root| root.ends_with("simple"))
+        {
+            simple.pop();
+        }
         Ok(FoundMirrors { mirrors: Arc::new(Mirrors::new(bases)), root, pins })
     }
 }
