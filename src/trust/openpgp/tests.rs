@@ -250,7 +250,7 @@ fn a_key_that_may_only_certify_does_not_sign() {
 fn keys_of_version_6_are_verified() {
     let (proof, signature, print) = made(pgp::composed::KeyType::Ed25519, pgp::types::KeyVersion::V6, true);
     assert_eq!(print.0.len(), 64);
-    assert_eq!(proof.detached(TEXT.as_bytes(), &signature).unwrap(), [print.clone()]);
+    assert_eq!(proof.detached(TEXT.as_bytes(), &signature).unwrap(), std::slice::from_ref(&print));
     assert_eq!(proof.detached(b"other", &signature), Err(VerifyError::Bad(print)));
     let again = Keyring::from_bytes(Path::new("again"), proof.keyring.armored().as_bytes()).unwrap();
     assert_eq!(again.fingerprints(), proof.keyring.fingerprints());
