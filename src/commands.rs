@@ -5,18 +5,32 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod audit;
+mod bundle;
 mod completions;
 mod config;
 mod context;
+mod db;
 mod ending;
+mod export;
+mod gc;
+mod import;
 mod init;
 mod key;
 mod man;
+mod package;
 mod printer;
+mod publish;
 pub mod reference;
 mod repo;
 mod rooms;
+mod snapshot;
+mod stats;
+mod status;
+#[cfg(feature = "collector")]
+mod sync;
 mod trust;
+mod unpublish;
+mod verify;
 
 use context::{Context, Globals};
 use ending::Ending;
@@ -43,10 +57,24 @@ struct Cli {
 enum Verb {
     Init(init::Args),
     Config(config::Args),
+    #[cfg(feature = "collector")]
+    Sync(sync::Args),
     Repo(repo::Args),
+    Snapshot(snapshot::Args),
+    Export(export::Args),
+    Bundle(bundle::Args),
+    Import(import::Args),
+    Publish(publish::Args),
+    Unpublish(unpublish::Args),
+    Package(package::Args),
     Key(key::Args),
     Trust(trust::Args),
+    Verify(verify::Args),
+    Gc(gc::Args),
+    Stats(stats::Args),
+    Status(status::Args),
     Audit(audit::Args),
+    Db(db::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -56,10 +84,24 @@ impl Verb {
         match self {
             Self::Init(args) => init::run(&args, context),
             Self::Config(args) => config::run(&args, context),
+            #[cfg(feature = "collector")]
+            Self::Sync(args) => sync::run(&args, context),
             Self::Repo(args) => repo::run(&args, context),
+            Self::Snapshot(args) => snapshot::run(&args, context),
+            Self::Export(args) => export::run(&args, context),
+            Self::Bundle(args) => bundle::run(&args, context),
+            Self::Import(args) => import::run(&args, context),
+            Self::Publish(args) => publish::run(&args, context),
+            Self::Unpublish(args) => unpublish::run(&args, context),
+            Self::Package(args) => package::run(&args, context),
             Self::Key(args) => key::run(&args, context),
             Self::Trust(args) => trust::run(&args, context),
+            Self::Verify(args) => verify::run(&args, context),
+            Self::Gc(args) => gc::run(&args, context),
+            Self::Stats(args) => stats::run(&args, context),
+            Self::Status(args) => status::run(&args, context),
             Self::Audit(args) => audit::run(&args, context),
+            Self::Db(args) => db::run(&args, context),
             Self::Completions(args) => completions::run(&args, context),
             Self::Man(args) => man::run(&args, context),
         }
@@ -79,7 +121,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let format = cli.globals.log_format;
-    match Context::new(cli.globals).and_then(|context| cli.verb.run(&context)) {
+    match cli.verb.run(&Context::new(cli.globals)) {
         Ok(ending) => ending.into(),
         Err(error) if ending::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -24,6 +24,7 @@ pub mod text;
 mod tests;
 
 pub use fault::{Fault, Place, closest};
+pub use load::matches;
 pub use quantity::{Rate, Size, Time};
 pub use repository::{Auth, Expired, Missing, PublishedPath, Repository, Retention, Tls, Verify};
 pub use site::{Download, Link, Role, Site, Storage, Switch};

@@ -1,5 +1,7 @@
 //! The list of formats: one line each, wherever formats are told apart.
 
+pub mod replay;
+
 use std::{fs::File, io, io::Read as _, path::Path};
 
 use chantal_apt::Apt;

@@ -13,7 +13,7 @@ use super::printer::Printer;
 use crate::{
     config::{Config, ConfigError},
     report::{
-        Reporter, Silent,
+        Reporter,
         log::{self, LogFormat},
         progress::{Bars, Json, Lines, Verbosity},
     },
@@ -49,13 +49,13 @@ pub struct Context {
     pub printer: Printer,
     /// Takes what rooms tell.
     pub reporter: Arc<dyn Reporter>,
-    /// When the command began; `SOURCE_DATE_EPOCH` where that is set.
+    /// When the command began.
     pub now: Timestamp,
 }
 
 impl Context {
     /// Sets up printer, reporter and log.
-    pub fn new(globals: Globals) -> anyhow::Result<Self> {
+    pub fn new(globals: Globals) -> Self {
         let verbosity = match (globals.quiet, globals.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, 0) => Verbosity::Normal,
@@ -80,7 +80,7 @@ impl Context {
         };
         log::start(level, globals.log_format, drawing);
         let printer = Printer::new(globals.json, globals.quiet);
-        Ok(Self { globals, printer, reporter, now: now()? })
+        Self { globals, printer, reporter, now: Timestamp::now() }
     }
 
     /// Reads the configuration.
@@ -109,20 +109,5 @@ impl Context {
     /// Takes the lock of what reads or adds.
     pub fn share(&self, store: &Store) -> Result<LockGuard, StoreError> {
         store.lock(Lock::Shared)
-    }
-
-    /// Returns a reporter that keeps everything to itself, for work that is over at once.
-    pub fn silent(&self) -> Silent {
-        Silent
-    }
-}
-
-fn now() -> anyhow::Result<Timestamp> {
-    match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => {
-            let second = text.trim().parse().context("`SOURCE_DATE_EPOCH` is no number of seconds")?;
-            Ok(Timestamp::from_second(second).context("`SOURCE_DATE_EPOCH` is out of range")?)
-        }
-        Err(_) => Ok(Timestamp::now()),
     }
 }

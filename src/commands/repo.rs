@@ -131,10 +131,7 @@ fn format_of(name: &Name, config: &Config, store: &Store, newest: Option<&Record
     let configured = config.repository(name).and_then(|repository| repository.kind());
     configured
         .or_else(|| {
-            let reader: chantal_contract::manifest::Reader<&[u8]> = {
-                newest?;
-                return None;
-            };
+            let reader = store.manifests().open(&newest?.state.manifest).ok()?;
             Some(reader.header().format)
         })
         .map(chantal_contract::Kind::name)

@@ -4,14 +4,32 @@ use std::error::Error;
 
 use chantal_contract::{VerifyError, name::NameError};
 
-use crate::trust::{KeyError, KeyringError, SshsigError, TrustError};
+use crate::{
+    publish::PublishError,
+    transfer::TransferError,
+    trust::{KeyError, KeyringError, SshsigError, TrustError},
+};
 
 /// Exit code and hint.
 type Nature = (u8, Option<String>);
 
 /// Returns exit code and hint of a room's error; none for anything else.
 pub fn nature(cause: &(dyn Error + 'static)) -> Option<Nature> {
+    if let Some(error) = cause.downcast_ref::<TransferError>() {
+        return Some((refusal(error.is_refusal()), error.hint()));
+    }
+    if let Some(error) = cause.downcast_ref::<PublishError>() {
+        return Some((1, error.hint()));
+    }
+    #[cfg(feature = "collector")]
+    if let Some(error) = cause.downcast_ref::<crate::upstream::sync::SyncError>() {
+        return Some((refusal(error.is_refusal()), error.hint()));
+    }
     of_trust(cause)
+}
+
+const fn refusal(is: bool) -> u8 {
+    if is { 3 } else { 1 }
 }
 
 fn of_trust(cause: &(dyn Error + 'static)) -> Option<Nature> {

@@ -228,9 +228,8 @@ fn expand(directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, (PathBuf, io:
             };
             for entry in entries {
                 let name = entry.map_err(|error| (base.clone(), error))?.file_name();
-                let matched = name.to_str().is_some_and(|name| {
-                    !name.starts_with('.') && matches(segment.as_bytes(), name.as_bytes())
-                });
+                let matched =
+                    name.to_str().is_some_and(|name| !name.starts_with('.') && matches(segment, name));
                 if matched {
                     next.push(base.join(name));
                 }
@@ -244,8 +243,11 @@ fn expand(directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, (PathBuf, io:
     Ok(found)
 }
 
-/// Matches without going back further than the last star: linear in practice, never exponential.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
+/// Tells whether a name is of a pattern in which `*` stands for any part and `?` for one byte.
+///
+/// Never goes back further than the last star, so that no pattern is exponential.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
@@ -284,7 +286,7 @@ mod tests {
             ("**a*b", "xxaxxb", true),
             ("a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac", false),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), matched, "{pattern} {name}");
+            assert_eq!(matches(pattern, name), matched, "{pattern} {name}");
         }
     }
 }

@@ -11,5 +11,7 @@ mod clients;
 mod hostile_bundle;
 mod hostile_upstream;
 mod kill;
+mod reference;
 mod store_faults;
+mod surface;
 mod world;

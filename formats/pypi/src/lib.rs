@@ -33,8 +33,6 @@ pub mod version;
 mod walk;
 
 #[cfg(test)]
-mod clients;
-#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod judge;

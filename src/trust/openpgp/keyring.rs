@@ -203,6 +203,11 @@ impl Keyring {
         self.sorted().flat_map(|c| c.bytes.iter().copied()).collect()
     }
 
+    /// Returns every certificate with its bytes, as evidence keeps them, sorted by fingerprint.
+    pub fn parts(&self) -> Vec<(Fingerprint, Vec<u8>)> {
+        self.sorted().map(|c| (c.fingerprint.clone(), c.bytes.clone())).collect()
+    }
+
     /// Writes all certificates in one armoured block, sorted by fingerprint: what `Signed-By` and `gpgkey` take.
     pub fn armored(&self) -> String {
         armour::write(&self.binary(), PUBLIC)

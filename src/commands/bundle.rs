@@ -1,0 +1,354 @@
+//! `chantal bundle`: looks at bundles, proves them, lists what was carried.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{context::Context, ending::Ending, import::listed, printer::complain};
+use crate::{
+    report::{
+        human::{age, count, size, time},
+        table::Align::{Left, Right},
+    },
+    store::Delivery,
+    transfer::{self, Inspection, Verification, VolumeVerdict},
+};
+
+/// Look at bundles, prove them, list what was carried
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Check the signature and show what a bundle is, for whom, and what it carries
+    Inspect {
+        /// Bundle directories, or media that hold some
+        #[arg(value_name = "DIR", required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Prove every byte that is at hand, and change nothing
+    Verify {
+        /// Bundle directories, or media that hold some
+        #[arg(value_name = "DIR", required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// List the bundles that were exported or imported here, and those that wait for volumes
+    List,
+}
+
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
+    match &args.verb {
+        Verb::Inspect { paths } => inspect(paths, context),
+        Verb::Verify { paths } => verify(paths, context),
+        Verb::List => list(context),
+    }
+}
+
+#[derive(Serialize)]
+struct Inspected {
+    bundles: Vec<Shown>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    bundle: String,
+    path: String,
+    collector: String,
+    site: String,
+    epoch: u32,
+    sequence: u64,
+    created: String,
+    bases: Vec<String>,
+    states: Vec<State>,
+    volumes: usize,
+    at_hand: Vec<u32>,
+    blobs: u64,
+    bytes: u64,
+    #[serde(skip)]
+    when: Timestamp,
+}
+
+#[derive(Serialize)]
+struct State {
+    repository: String,
+    format: &'static str,
+    mode: &'static str,
+    snapshot: String,
+    base: Option<String>,
+    names: Vec<String>,
+    upstream_date: Option<String>,
+    valid_until: Option<String>,
+}
+
+impl From<&Inspection> for Shown {
+    fn from(inspection: &Inspection) -> Self {
+        let manifest = &inspection.manifest;
+        Self {
+            bundle: inspection.bundle.to_string(),
+            path: inspection.path.display().to_string(),
+            collector: manifest.collector.to_string(),
+            site: manifest.site.to_string(),
+            epoch: manifest.epoch.get(),
+            sequence: manifest.sequence.get(),
+            created: manifest.created.to_string(),
+            bases: manifest.bases.iter().map(|base| base.manifest.hex()).collect(),
+            states: manifest
+                .states
+                .iter()
+                .map(|state| State {
+                    repository: state.repository.to_string(),
+                    format: state.format.name(),
+                    mode: state.mode.name(),
+                    snapshot: state.manifest.hex(),
+                    base: state.base.map(|base| base.hex()),
+                    names: state.names.iter().map(ToString::to_string).collect(),
+                    upstream_date: state.date.map(|at| at.to_string()),
+                    valid_until: state.valid_until.map(|at| at.to_string()),
+                })
+                .collect(),
+            volumes: manifest.volumes.len(),
+            at_hand: inspection.at_hand.iter().map(|volume| volume.get()).collect(),
+            blobs: manifest.counts.blobs,
+            bytes: manifest.counts.bytes,
+            when: manifest.created,
+        }
+    }
+}
+
+fn inspect(paths: &[PathBuf], context: &Context) -> anyhow::Result<Ending> {
+    let (_, store) = context.open()?;
+    let inspections = transfer::inspect(&store, paths)?;
+    let bundles = inspections.iter().map(Shown::from).collect();
+    context.printer.show(&Inspected { bundles }, |inspected| {
+        let text = |shown: &Shown| {
+            let mut lines = vec![
+                format!("bundle    {}", shown.bundle),
+                format!("from      {}, for {}", shown.collector, shown.site),
+                format!("made      {} ({})", time(shown.when), age(shown.when, context.now)),
+                format!("volumes   {} of {} at hand", shown.at_hand.len(), shown.volumes),
+                format!("holds     {}, {}", count(shown.blobs, "blob"), size(shown.bytes)),
+            ];
+            for state in &shown.states {
+                let base = state.base.as_ref().map_or_else(
+                    || "all of it".into(),
+                    |base| format!("the change since {}", base.get(..12).unwrap_or(base)),
+                );
+                let names = if state.names.is_empty() {
+                    String::new()
+                } else {
+                    format!(", named {}", state.names.join(", "))
+                };
+                lines.push(format!(
+                    "carries   {} ({}, {}) {}: {base}{names}",
+                    state.repository,
+                    state.format,
+                    state.mode,
+                    state.snapshot.get(..12).unwrap_or(&state.snapshot)
+                ));
+            }
+            lines.join("\n")
+        };
+        inspected.bundles.iter().map(text).collect::<Vec<_>>().join("\n\n")
+    })?;
+    Ok(Ending::Done)
+}
+
+#[derive(Serialize)]
+struct Verified {
+    bundles: Vec<Verdict>,
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    bundle: String,
+    path: String,
+    good: bool,
+    whole: bool,
+    volumes: Vec<VolumeRow>,
+    sums: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct VolumeRow {
+    number: u32,
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl From<&Verification> for Verdict {
+    fn from(verification: &Verification) -> Self {
+        let row = |(number, verdict): &(chantal_bundle::VolumeNumber, VolumeVerdict)| {
+            let (word, error) = match verdict {
+                VolumeVerdict::Good => ("good", None),
+                VolumeVerdict::Absent => ("absent", None),
+                VolumeVerdict::Bad(error) => ("bad", Some(error.to_string())),
+            };
+            VolumeRow { number: number.get(), verdict: word, error }
+        };
+        Self {
+            bundle: verification.inspection.bundle.to_string(),
+            path: verification.inspection.path.display().to_string(),
+            good: verification.is_good(),
+            whole: verification.is_whole(),
+            volumes: verification.volumes.iter().map(row).collect(),
+            sums: verification.sums.clone(),
+        }
+    }
+}
+
+/// Proves every byte that is at hand: exit code 3 where something is bad, 4 where something is not at hand.
+pub fn verify(paths: &[PathBuf], context: &Context) -> anyhow::Result<Ending> {
+    let (_, store) = context.open()?;
+    let verifications = transfer::verify(&store, paths, context.reporter.as_ref())?;
+    let verified = Verified { bundles: verifications.iter().map(Verdict::from).collect() };
+    context.printer.show(&verified, |verified| {
+        let mut lines = Vec::new();
+        for (verdict, verification) in verified.bundles.iter().zip(&verifications) {
+            let absent: Vec<_> = verification
+                .volumes
+                .iter()
+                .filter(|(_, verdict)| matches!(verdict, VolumeVerdict::Absent))
+                .map(|(number, _)| *number)
+                .collect();
+            lines.push(match (verdict.good, absent.is_empty()) {
+                (true, true) => format!("{}: good, every byte", verdict.bundle),
+                (true, false) => {
+                    format!("{}: what is at hand is good; not at hand: {}", verdict.bundle, listed(&absent))
+                }
+                (false, _) => format!("{}: BAD", verdict.bundle),
+            });
+        }
+        lines.join("\n")
+    })?;
+    for verdict in &verified.bundles {
+        for volume in
+            verdict.volumes.iter().filter_map(|volume| volume.error.as_ref().map(|e| (volume.number, e)))
+        {
+            complain(&format!("error: {}: volume {}: {}", verdict.bundle, volume.0, volume.1));
+        }
+        for line in &verdict.sums {
+            complain(&format!("error: {}: SHA256SUMS: {line}", verdict.bundle));
+        }
+    }
+    Ok(if verified.bundles.iter().any(|verdict| !verdict.good) {
+        Ending::Refused
+    } else if verified.bundles.iter().any(|verdict| !verdict.whole) {
+        Ending::Partly
+    } else {
+        Ending::Done
+    })
+}
+
+#[derive(Serialize)]
+struct Listed {
+    bundles: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    bundle: String,
+    direction: &'static str,
+    site: Option<String>,
+    epoch: Option<u32>,
+    sequence: Option<u64>,
+    at: String,
+    repositories: Vec<String>,
+    delivery: Option<&'static str>,
+    volumes: Option<usize>,
+    #[serde(skip)]
+    when: Timestamp,
+}
+
+fn list(context: &Context) -> anyhow::Result<Ending> {
+    let (_, store) = context.open()?;
+    let _shared = context.share(&store)?;
+    let mut bundles = Vec::new();
+    let names = |states: &[crate::store::Carried]| {
+        let mut names: Vec<String> = states.iter().map(|state| state.repository.to_string()).collect();
+        names.dedup();
+        names
+    };
+    for row in store.catalog().exports(None)? {
+        bundles.push(Row {
+            repositories: names(&row.states),
+            bundle: row.bundle,
+            direction: "exported",
+            site: Some(row.to.to_string()),
+            epoch: Some(row.epoch),
+            sequence: Some(row.sequence),
+            at: row.at.to_string(),
+            delivery: Some(match row.delivery {
+                Delivery::Awaited => "awaited",
+                Delivery::Assumed => "assumed",
+            }),
+            volumes: None,
+            when: row.at,
+        });
+    }
+    for row in store.catalog().imports(None)? {
+        bundles.push(Row {
+            repositories: names(&row.states),
+            bundle: row.bundle,
+            direction: "imported",
+            site: Some(row.from.to_string()),
+            epoch: Some(row.epoch),
+            sequence: Some(row.sequence),
+            at: row.at.to_string(),
+            delivery: None,
+            volumes: None,
+            when: row.at,
+        });
+    }
+    for row in store.catalog().pending()? {
+        bundles.push(Row {
+            repositories: Vec::new(),
+            bundle: row.bundle,
+            direction: "pending",
+            site: None,
+            epoch: None,
+            sequence: None,
+            at: row.since.to_string(),
+            delivery: None,
+            volumes: Some(row.volumes.len()),
+            when: row.since,
+        });
+    }
+    bundles.sort_by(|a, b| b.when.cmp(&a.when).then_with(|| a.bundle.cmp(&b.bundle)));
+    let empty = bundles.is_empty();
+    context.printer.show(&Listed { bundles }, |listed| {
+        if listed.bundles.is_empty() {
+            return String::new();
+        }
+        let rows: Vec<Vec<String>> = listed
+            .bundles
+            .iter()
+            .map(|row| {
+                vec![
+                    row.bundle.clone(),
+                    row.direction.into(),
+                    age(row.when, context.now),
+                    row.volumes.map_or_else(|| "-".into(), |volumes| volumes.to_string()),
+                    row.repositories.join(", "),
+                ]
+            })
+            .collect();
+        let headings = [
+            ("bundle", Left),
+            ("direction", Left),
+            ("when", Left),
+            ("volumes in", Right),
+            ("repositories", Left),
+        ];
+        context.printer.table(&headings, &rows)
+    })?;
+    if empty {
+        context.printer.say("no bundle was exported or imported here");
+    }
+    Ok(Ending::Done)
+}

@@ -1,0 +1,177 @@
+//! `chantal export`: a signed bundle of what a site does not hold yet.
+
+use std::path::PathBuf;
+
+use chantal_contract::SiteName;
+use serde::Serialize;
+
+use super::{
+    context::Context,
+    ending::{Ending, Usage},
+    key,
+};
+use crate::{
+    config::{Size, closest},
+    report::human::{count, size},
+    transfer::{self, ExportPlan, ExportRequest, How, Since, Written},
+};
+
+/// Write a signed bundle of what a site does not hold yet
+///
+/// Makes DIR/<collector>.<site>-e<epoch>-<sequence>/. Nothing new makes no bundle and is no failure.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The site that gets it, one of `sites` in the configuration
+    #[arg(long, value_name = "SITE")]
+    to: SiteName,
+    /// The directory that the bundle's own directory is made in
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// What the site holds: what it `acknowledged`, what the `last` bundle brought, `none`, or a named snapshot
+    #[arg(long, value_name = "STATE", default_value = "acknowledged")]
+    since: String,
+    /// The most bytes of one volume; what the configuration says when left out
+    #[arg(long, value_name = "SIZE")]
+    volume_size: Option<Size>,
+    /// Say what would travel, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Exported {
+    bundle: Option<String>,
+    path: Option<String>,
+    bytes: u64,
+    volumes: usize,
+    dry_run: bool,
+    states: Vec<State>,
+    without: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct State {
+    repository: String,
+    snapshot: String,
+    base: Option<String>,
+}
+
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
+    let (config, store) = context.open()?;
+    let Some(site) = config.site_entry(&args.to) else {
+        let known: Vec<&str> = config.sites.iter().map(|site| site.name.as_str()).collect();
+        let hint = match (closest(args.to.as_str(), &known), known.is_empty()) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, true) => format!("add it under `sites` in `{}`", config.path.display()),
+            (None, false) => format!("there is {}", known.join(", ")),
+        };
+        return Err(Usage::new(format!("no site `{}` is configured", args.to), hint).into());
+    };
+    let key = key::load(&config)?;
+    let request = ExportRequest {
+        to: &args.to,
+        repositories: &site.repositories,
+        out: &args.out,
+        since: Since::from(args.since.as_str()),
+        volume_size: args.volume_size.unwrap_or(site.volume_size).bytes(),
+        created: transfer::created(context.now).map_err(|text| {
+            Usage::new(
+                format!("`SOURCE_DATE_EPOCH` is `{text}`, which is no number of seconds"),
+                "unset it, or give seconds since 1970",
+            )
+        })?,
+        at: context.now,
+        key: &key,
+    };
+    if args.dry_run {
+        let plan = transfer::plan_export(&store, &request)?;
+        tell_plan(plan.as_ref(), args, context)?;
+    } else {
+        let written = transfer::export(&store, &request, context.reporter.as_ref())?;
+        tell(written.as_ref(), args, context)?;
+    }
+    Ok(Ending::Done)
+}
+
+fn nothing(dry_run: bool) -> Exported {
+    Exported {
+        bundle: None,
+        path: None,
+        bytes: 0,
+        volumes: 0,
+        dry_run,
+        states: Vec::new(),
+        without: Vec::new(),
+    }
+}
+
+fn tell_plan(plan: Option<&ExportPlan>, args: &Args, context: &Context) -> anyhow::Result<()> {
+    let Some(plan) = plan else {
+        context.printer.say(&format!("nothing new for `{}`: no bundle would be made", args.to));
+        return if context.printer.is_json() {
+            context.printer.show(&nothing(true), |_| String::new())
+        } else {
+            Ok(())
+        };
+    };
+    let exported = Exported {
+        bundle: Some(plan.bundle.to_string()),
+        path: Some(plan.path.display().to_string()),
+        states: plan
+            .states
+            .iter()
+            .map(|planned| State {
+                repository: planned.repository.to_string(),
+                snapshot: planned.state.manifest.hex(),
+                base: planned.base.as_ref().map(|base| base.manifest.hex()),
+            })
+            .collect(),
+        without: plan.without.iter().map(ToString::to_string).collect(),
+        ..nothing(true)
+    };
+    context.printer.show(&exported, |exported| {
+        let mut lines = vec![format!("would write {}", plan.path.display())];
+        for state in &exported.states {
+            let from = state
+                .base
+                .as_ref()
+                .map_or("all of it".into(), |base| format!("the change since {}", &base[..12]));
+            lines.push(format!("  {} {}: {from}", state.repository, &state.snapshot[..12]));
+        }
+        lines.join("\n")
+    })
+}
+
+fn tell(written: Option<&Written>, args: &Args, context: &Context) -> anyhow::Result<()> {
+    let Some(written) = written else {
+        context.printer.say(&format!("nothing new for `{}`: no bundle was made", args.to));
+        return if context.printer.is_json() {
+            context.printer.show(&nothing(false), |_| String::new())
+        } else {
+            Ok(())
+        };
+    };
+    let exported = Exported {
+        bundle: Some(written.bundle.to_string()),
+        path: Some(written.path.display().to_string()),
+        bytes: written.bytes,
+        volumes: written.manifest.volumes.len(),
+        without: written.without.iter().map(ToString::to_string).collect(),
+        ..nothing(false)
+    };
+    context.printer.show(&exported, |exported| exported.path.clone().unwrap_or_default())?;
+    for name in &exported.without {
+        context.printer.say(&format!("`{name}` has no state yet and does not travel"));
+    }
+    if written.how == How::Before {
+        context.printer.say("an earlier run had written it whole, and was ended before it noted that");
+    }
+    context.printer.say(&format!(
+        "{} for `{}`: {}, {}",
+        written.bundle,
+        args.to,
+        count(exported.volumes as u64, "volume"),
+        size(written.bytes)
+    ));
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! `chantal import`: proves bundles and makes their states current.
+
+use std::path::PathBuf;
+
+use chantal_bundle::VolumeNumber;
+use serde::Serialize;
+
+use super::{bundle, context::Context, ending::Ending, printer::complain};
+use crate::{
+    commands::ending,
+    report::{
+        Event,
+        human::{age, count, size},
+    },
+    transfer::{self, ImportOutcome, Imported, TransferError},
+};
+
+/// Prove bundles and make their states current
+///
+/// Takes bundle directories, media that hold some, or single volumes, in any order, over several visits: what was verified stays.
+/// Media are only read. All states of a bundle become current at once, when everything is proved.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Bundle directories, media, or volumes
+    #[arg(value_name = "DIR", required = true)]
+    paths: Vec<PathBuf>,
+    /// Only verify what is at hand, as `chantal bundle verify` does
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    bundles: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    bundle: Option<String>,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    repositories: Vec<String>,
+    blobs: u64,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    have: Vec<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    need: Vec<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
+    if args.dry_run {
+        return bundle::verify(&args.paths, context);
+    }
+    let (_, store) = context.open()?;
+    let outcomes = transfer::import(&store, &args.paths, context.now, context.reporter.as_ref())?;
+    tell(outcomes, context)
+}
+
+fn tell(outcomes: Vec<Result<ImportOutcome, TransferError>>, context: &Context) -> anyhow::Result<Ending> {
+    let mut rows = Vec::new();
+    let mut failures = Vec::new();
+    let mut ending = Ending::Done;
+    for outcome in outcomes {
+        match outcome {
+            Ok(ImportOutcome::Already { bundle, at }) => {
+                context.printer.say(&format!("{bundle}: imported already, {}", age(at, context.now)));
+                rows.push(blank(Some(bundle.to_string()), "already"));
+            }
+            Ok(ImportOutcome::Imported(imported)) => rows.push(arrived(&imported, context)),
+            Ok(ImportOutcome::Waiting { bundle, have, need }) => {
+                ending = Ending::Partly;
+                context.printer.say(&format!(
+                    "{bundle}: have {} of {}, need {}",
+                    have.len(),
+                    have.len() + need.len(),
+                    listed(&need)
+                ));
+                context
+                    .printer
+                    .say("hint: what is there is verified and kept; run `chantal import` on the next medium");
+                let numbers = |volumes: &[VolumeNumber]| volumes.iter().map(|volume| volume.get()).collect();
+                let (have, need) = (numbers(&have), numbers(&need));
+                rows.push(Row { have, need, ..blank(Some(bundle.to_string()), "waiting") });
+            }
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                rows.push(Row { error: Some(format!("{error:#}")), ..blank(None, "refused") });
+                failures.push(error);
+            }
+        }
+    }
+    if context.printer.is_json() {
+        context.printer.show(&Report { bundles: rows }, |_| String::new())?;
+    }
+    // the worst failure is the command's; the others are said before it
+    failures.sort_by_key(ending::code);
+    let Some(worst) = failures.pop() else { return Ok(ending) };
+    for failure in &failures {
+        complain(&ending::explain(failure));
+    }
+    Err(worst)
+}
+
+fn arrived(imported: &Imported, context: &Context) -> Row {
+    let mut repositories: Vec<String> =
+        imported.manifest.states.iter().map(|state| state.repository.to_string()).collect();
+    repositories.dedup();
+    context.printer.say(&format!(
+        "{}: imported; {} ({}) new; current now: {}",
+        imported.bundle,
+        count(imported.blobs, "blob"),
+        size(imported.bytes),
+        repositories.join(", ")
+    ));
+    for (state, name) in &imported.kept_names {
+        let subject = state.repository.as_str();
+        let text = format!("`{name}` is another state here and stays so; the bundle's is not named");
+        context.reporter.event(Event::Warning { subject, text: &text });
+    }
+    context.printer.say("hint: `chantal publish` shows it to clients");
+    Row {
+        repositories,
+        blobs: imported.blobs,
+        bytes: imported.bytes,
+        ..blank(Some(imported.bundle.to_string()), "imported")
+    }
+}
+
+fn blank(bundle: Option<String>, outcome: &'static str) -> Row {
+    Row {
+        bundle,
+        outcome,
+        repositories: Vec::new(),
+        blobs: 0,
+        bytes: 0,
+        have: Vec::new(),
+        need: Vec::new(),
+        error: None,
+    }
+}
+
+/// Writes `2 and 5`, `2, 5 and 7`; at most twelve of them.
+pub fn listed(volumes: &[VolumeNumber]) -> String {
+    let mut words: Vec<String> = volumes.iter().take(12).map(|volume| volume.get().to_string()).collect();
+    if volumes.len() > 12 {
+        words.push(format!("{} more", volumes.len() - 12));
+    }
+    match words.pop() {
+        Some(last) if !words.is_empty() => format!("{} and {last}", words.join(", ")),
+        last => last.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,537 @@
+//! `chantal snapshot`: named states, and what differs between them.
+
+use chantal_contract::{
+    Line, State as _,
+    manifest::{self, Change, ManifestError},
+    name::{Name, SnapshotName},
+};
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::{
+    context::Context,
+    ending::{Ending, Usage},
+    repo::{self, StateShown},
+};
+use crate::{
+    report::{
+        human::{age, count, size},
+        table::Align::Left,
+    },
+    store::{Address, Event, Lock, Recorded, Store, StoreError},
+};
+
+/// Name, list, compare and delete states
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Give the newest states a name
+    Create {
+        /// The repositories; every one that has a state when left out
+        #[arg(value_name = "REPO")]
+        repositories: Vec<Name>,
+        /// The name: `bookworm@NAME` addresses the state from then on
+        #[arg(long, value_name = "NAME")]
+        name: SnapshotName,
+        /// Say what would be named, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List named snapshots
+    List {
+        /// Of these repositories only
+        #[arg(value_name = "REPO")]
+        repositories: Vec<Name>,
+    },
+    /// Show what a state consists of
+    Show {
+        /// A repository's newest state, or a named snapshot
+        #[arg(value_name = "REPO|REPO@NAME")]
+        address: Address,
+        /// List its files, too
+        #[arg(long)]
+        files: bool,
+    },
+    /// Show what differs between two states
+    Diff {
+        /// The older one
+        #[arg(value_name = "A")]
+        old: Address,
+        /// The newer one
+        #[arg(value_name = "B")]
+        new: Address,
+        /// Only say how much differs
+        #[arg(long)]
+        stat: bool,
+    },
+    /// Give a named snapshot, or a newest state, a further name
+    Copy {
+        /// What is named
+        #[arg(value_name = "REPO|REPO@NAME")]
+        from: Address,
+        /// Its further name
+        #[arg(value_name = "NAME")]
+        to: SnapshotName,
+        /// Say what would be named, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take names away; `chantal gc` then frees what nothing else needs
+    Delete {
+        /// The snapshots
+        #[arg(value_name = "REPO@NAME", required = true)]
+        addresses: Vec<Address>,
+        /// Say what would be deleted, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take all names away but the newest few of each repository
+    Prune {
+        /// Of these repositories only
+        #[arg(value_name = "REPO")]
+        repositories: Vec<Name>,
+        /// How many of the newest stay
+        #[arg(long, value_name = "N")]
+        keep: usize,
+        /// Say what would be deleted, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct Listed {
+    snapshots: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    repository: String,
+    name: String,
+    #[serde(flatten)]
+    state: StateShown,
+    #[serde(skip)]
+    named: String,
+}
+
+#[derive(Serialize)]
+struct Changed {
+    snapshots: Vec<String>,
+    dry_run: bool,
+}
+
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
+    let (config, store) = context.open()?;
+    let _shared = context.share(&store)?;
+    match &args.verb {
+        Verb::Create { repositories, name, dry_run } => {
+            for repository in repositories {
+                repo::known(repository, &config, &store)?;
+            }
+            create(repositories, name, *dry_run, &store, context)?;
+        }
+        Verb::List { repositories } => {
+            for repository in repositories {
+                repo::known(repository, &config, &store)?;
+            }
+            list(repositories, &store, context)?;
+        }
+        Verb::Show { address, files } => show(address, *files, &store, context)?,
+        Verb::Diff { old, new, stat } => diff(old, new, *stat, &store, context)?,
+        Verb::Copy { from, to, dry_run } => {
+            let recorded = store.catalog().resolve(from)?;
+            let _turn = store.lock(Lock::Repository(&from.repository))?;
+            name_state(&from.repository, to, &recorded, *dry_run, &store, context)?;
+            changed(
+                vec![Address { repository: from.repository.clone(), snapshot: Some(to.clone()) }],
+                *dry_run,
+                "named",
+                context,
+            )?;
+        }
+        Verb::Delete { addresses, dry_run } => delete(addresses, *dry_run, &store, context)?,
+        Verb::Prune { repositories, keep, dry_run } => {
+            let doomed = surplus(repositories, *keep, &store)?;
+            delete(&doomed, *dry_run, &store, context)?;
+        }
+    }
+    Ok(Ending::Done)
+}
+
+fn changed(addresses: Vec<Address>, dry_run: bool, done: &str, context: &Context) -> anyhow::Result<()> {
+    let would = if dry_run { "would be " } else { "" };
+    for address in &addresses {
+        context.printer.say(&format!("{address} {would}{done}"));
+    }
+    if context.printer.is_json() {
+        let snapshots = addresses.iter().map(ToString::to_string).collect();
+        context.printer.show(&Changed { snapshots, dry_run }, |_| String::new())?;
+    }
+    Ok(())
+}
+
+fn create(
+    repositories: &[Name],
+    name: &SnapshotName,
+    dry_run: bool,
+    store: &Store,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let rows = store.catalog().repositories()?;
+    let chosen: Vec<(Name, Recorded)> = rows
+        .into_iter()
+        .filter(|row| repositories.is_empty() || repositories.contains(&row.name))
+        .filter_map(|row| Some((row.name, row.newest?)))
+        .collect();
+    if let Some(without) = repositories.iter().find(|name| !chosen.iter().any(|(other, _)| other == *name)) {
+        return Err(Usage::new(
+            format!("`{without}` has no state yet that could be named"),
+            "`chantal sync` or `chantal import` brings one",
+        )
+        .into());
+    }
+    let mut turns = Vec::new();
+    for (repository, _) in &chosen {
+        turns.push(store.lock(Lock::Repository(repository))?);
+    }
+    // all are looked at before the first is named
+    for (repository, recorded) in &chosen {
+        name_state(repository, name, recorded, true, store, context)?;
+    }
+    let mut named = Vec::new();
+    for (repository, recorded) in &chosen {
+        name_state(repository, name, recorded, dry_run, store, context)?;
+        named.push(Address { repository: repository.clone(), snapshot: Some(name.clone()) });
+    }
+    changed(named, dry_run, "named", context)
+}
+
+/// Names a state; a name that means this state already is no error.
+fn name_state(
+    repository: &Name,
+    name: &SnapshotName,
+    recorded: &Recorded,
+    dry_run: bool,
+    store: &Store,
+    context: &Context,
+) -> anyhow::Result<()> {
+    if let Some(former) = store.catalog().named(repository, name)? {
+        if former.state.manifest == recorded.state.manifest {
+            return Ok(());
+        }
+        return Err(Usage::new(
+            format!("snapshot `{repository}@{name}` exists already, and is another state"),
+            format!("choose another name, or `chantal snapshot delete {repository}@{name}` first"),
+        )
+        .into());
+    }
+    if !dry_run {
+        let event = Event::Named {
+            repository: repository.clone(),
+            name: name.clone(),
+            state: recorded.state.clone(),
+        };
+        store.journal().append(event, context.now)?;
+    }
+    Ok(())
+}
+
+fn list(repositories: &[Name], store: &Store, context: &Context) -> anyhow::Result<()> {
+    let names = store.catalog().names(None)?;
+    let snapshots: Vec<Row> = names
+        .iter()
+        .filter(|(repository, _, _)| repositories.is_empty() || repositories.contains(repository))
+        .map(|(repository, name, recorded)| Row {
+            repository: repository.to_string(),
+            name: name.to_string(),
+            state: recorded.into(),
+            named: age(recorded.at, context.now),
+        })
+        .collect();
+    let empty = snapshots.is_empty();
+    context.printer.show(&Listed { snapshots }, |listed| {
+        if listed.snapshots.is_empty() {
+            return String::new();
+        }
+        let rows: Vec<Vec<String>> = listed
+            .snapshots
+            .iter()
+            .map(|row| {
+                let address = format!("{}@{}", row.repository, row.name);
+                let date = row.state.upstream_date.clone().unwrap_or_else(|| "-".into());
+                vec![address, row.state.short().to_owned(), row.named.clone(), date]
+            })
+            .collect();
+        let headings = [("snapshot", Left), ("state", Left), ("named", Left), ("upstream date", Left)];
+        context.printer.table(&headings, &rows)
+    })?;
+    if empty {
+        context
+            .printer
+            .say("no snapshot is named; `chantal snapshot create --name NAME` names the newest states");
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Shown {
+    address: String,
+    #[serde(flatten)]
+    state: StateShown,
+    format: &'static str,
+    mode: &'static str,
+    indexes: Sum,
+    payloads: Sum,
+    absent: u64,
+    packages: u64,
+    documents: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<Vec<FileRow>>,
+}
+
+#[derive(Default, Serialize)]
+struct Sum {
+    files: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct FileRow {
+    path: String,
+    sha256: Option<String>,
+    size: Option<u64>,
+    role: &'static str,
+}
+
+fn show(address: &Address, list_files: bool, store: &Store, context: &Context) -> anyhow::Result<()> {
+    use chantal_contract::{Entry, Role};
+    let recorded = store.catalog().resolve(address)?;
+    let snapshot = store.snapshot(&recorded.state.manifest)?;
+    let mut shown = Shown {
+        address: address.to_string(),
+        state: (&recorded).into(),
+        format: snapshot.header().format.name(),
+        mode: snapshot.header().mode.name(),
+        indexes: Sum::default(),
+        payloads: Sum::default(),
+        absent: 0,
+        packages: 0,
+        documents: 0,
+        files: list_files.then(Vec::new),
+    };
+    snapshot.each_line::<StoreError>(&mut |line| {
+        match line {
+            Line::Doc { .. } => shown.documents += 1,
+            Line::Pkg { .. } => shown.packages += 1,
+            Line::File { path, entry } => {
+                let (sum, role) = match entry {
+                    Entry::Absent => (None, "absent"),
+                    Entry::Present { role: Role::Payload, .. } => (Some(&mut shown.payloads), "payload"),
+                    Entry::Present { .. } => (Some(&mut shown.indexes), "index"),
+                };
+                let measured = match entry {
+                    Entry::Present { measured, .. } => Some(*measured),
+                    Entry::Absent => None,
+                };
+                match (sum, measured) {
+                    (Some(sum), Some(measured)) => {
+                        sum.files += 1;
+                        sum.bytes += measured.size;
+                    }
+                    _ => shown.absent += 1,
+                }
+                if let Some(files) = &mut shown.files {
+                    files.push(FileRow {
+                        path: path.to_string(),
+                        sha256: measured.map(|measured| measured.sha256.hex()),
+                        size: measured.map(|measured| measured.size),
+                        role,
+                    });
+                }
+            }
+        }
+        Ok(())
+    })?;
+    context.printer.show(&shown, |shown| {
+        let mut lines = vec![
+            format!("address   {}", shown.address),
+            format!("snapshot  {}", shown.state.snapshot),
+            format!("format    {}, {}", shown.format, shown.mode),
+            format!("since     {} ({}), {}", shown.state.at, age(recorded.at, context.now), shown.state.from),
+        ];
+        lines.extend(shown.state.upstream_date.iter().map(|date| format!("made      {date}")));
+        lines.extend(shown.state.valid_until.iter().map(|date| format!("valid to  {date}")));
+        lines.push(format!(
+            "indexes   {}, {}",
+            count(shown.indexes.files, "file"),
+            size(shown.indexes.bytes)
+        ));
+        lines.push(format!(
+            "payloads  {}, {}",
+            count(shown.payloads.files, "file"),
+            size(shown.payloads.bytes)
+        ));
+        if shown.packages > 0 {
+            lines.push(format!("packages  {}", count(shown.packages, "package")));
+        }
+        if shown.absent > 0 {
+            lines.push(format!(
+                "absent    {} that upstream lists and does not have",
+                count(shown.absent, "file")
+            ));
+        }
+        for file in shown.files.iter().flatten() {
+            let weight = file.size.map_or_else(|| "absent".into(), size);
+            lines.push(format!("{weight:>10}  {}", file.path));
+        }
+        lines.join("\n")
+    })
+}
+
+#[derive(Serialize)]
+struct Difference {
+    old: String,
+    new: String,
+    added: u64,
+    removed: u64,
+    changed: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differences: Vec<DifferenceRow>,
+}
+
+#[derive(Serialize)]
+struct DifferenceRow {
+    change: &'static str,
+    kind: &'static str,
+    subject: String,
+}
+
+/// What went wrong while two manifests were compared.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct DiffError(#[from] ManifestError);
+
+fn diff(old: &Address, new: &Address, stat: bool, store: &Store, context: &Context) -> anyhow::Result<()> {
+    let (before, after) = (store.catalog().resolve(old)?, store.catalog().resolve(new)?);
+    let mut found = Difference {
+        old: old.to_string(),
+        new: new.to_string(),
+        added: 0,
+        removed: 0,
+        changed: 0,
+        differences: Vec::new(),
+    };
+    if before.state.manifest != after.state.manifest {
+        let mut readers =
+            (store.manifests().open(&before.state.manifest)?, store.manifests().open(&after.state.manifest)?);
+        manifest::diff::<_, _, DiffError>(&mut readers.0, &mut readers.1, &mut |change| {
+            let (word, line) = match change {
+                Change::Added(line) => {
+                    found.added += 1;
+                    ("added", line)
+                }
+                Change::Removed(line) => {
+                    found.removed += 1;
+                    ("removed", line)
+                }
+                Change::Changed { new: line, .. } => {
+                    found.changed += 1;
+                    ("changed", line)
+                }
+            };
+            if !stat {
+                found.differences.extend(difference(word, line));
+            }
+            Ok(())
+        })?;
+    }
+    context.printer.show(&found, |found| {
+        let mut lines: Vec<String> = found
+            .differences
+            .iter()
+            .map(|row| {
+                let mark = match row.change {
+                    "added" => '+',
+                    "removed" => '-',
+                    _ => '~',
+                };
+                format!("{mark} {:7} {}", row.kind, crate::report::table::printable(&row.subject))
+            })
+            .collect();
+        lines.push(format!(
+            "{} added, {} removed, {} changed",
+            crate::report::human::grouped(found.added),
+            crate::report::human::grouped(found.removed),
+            crate::report::human::grouped(found.changed)
+        ));
+        lines.join("\n")
+    })
+}
+
+fn difference(change: &'static str, line: &str) -> Option<DifferenceRow> {
+    Some(match Line::parse(line).ok()? {
+        Line::File { path, .. } => DifferenceRow { change, kind: "file", subject: path.to_string() },
+        Line::Pkg { key, .. } => DifferenceRow { change, kind: "package", subject: key.to_string() },
+        Line::Doc { kind, key, .. } => {
+            DifferenceRow { change, kind: "doc", subject: format!("{kind} {key}") }
+        }
+    })
+}
+
+/// Returns the named snapshots of each repository beyond the newest `keep`.
+fn surplus(repositories: &[Name], keep: usize, store: &Store) -> Result<Vec<Address>, StoreError> {
+    let mut names = store.catalog().names(None)?;
+    names.sort_by(|a, b| (&a.0, std::cmp::Reverse(a.2.number)).cmp(&(&b.0, std::cmp::Reverse(b.2.number))));
+    let mut doomed = Vec::new();
+    let mut kept: Option<(Name, usize)> = None;
+    for (repository, name, _) in names {
+        if !repositories.is_empty() && !repositories.contains(&repository) {
+            continue;
+        }
+        let seen = match &kept {
+            Some((current, seen)) if *current == repository => *seen,
+            _ => 0,
+        };
+        if seen >= keep {
+            doomed.push(Address { repository: repository.clone(), snapshot: Some(name) });
+        }
+        kept = Some((repository, seen + 1));
+    }
+    Ok(doomed)
+}
+
+fn delete(addresses: &[Address], dry_run: bool, store: &Store, context: &Context) -> anyhow::Result<()> {
+    let published = store.catalog().published()?;
+    let mut names = Vec::new();
+    for address in addresses {
+        let Some(name) = &address.snapshot else {
+            return Err(Usage::new(
+                format!("`{address}` is a newest state, and only names are deleted"),
+                format!("`chantal snapshot list {address}` shows the names"),
+            )
+            .into());
+        };
+        store.catalog().resolve(address)?;
+        if let Some(row) = published
+            .iter()
+            .find(|row| row.repository == address.repository && row.name.as_ref() == Some(name))
+        {
+            return Err(Usage::new(
+                format!("`{address}` is published at `{}`", row.target),
+                format!("`chantal unpublish {address}` first"),
+            )
+            .into());
+        }
+        names.push((address.repository.clone(), name.clone()));
+    }
+    for (repository, name) in names.into_iter().filter(|_| !dry_run) {
+        let _turn = store.lock(Lock::Repository(&repository))?;
+        store.journal().append(Event::Unnamed { repository, name }, context.now)?;
+    }
+    changed(addresses.to_vec(), dry_run, "deleted", context)
+}

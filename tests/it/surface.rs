@@ -1,0 +1,169 @@
+//! The command line as a user meets it: exit codes, streams, JSON, what `init` writes.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+};
+
+use crate::{
+    clients,
+    world::{Site, text},
+};
+
+fn chantal() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chantal"));
+    command.env_remove("CHANTAL_CONFIG").env_remove("RUST_LOG").env("LC_ALL", "C");
+    command
+}
+
+#[test]
+fn init_makes_a_site_and_never_overwrites() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("hq");
+    let mut init = chantal();
+    init.args(["init", "--role", "collector", "--site", "hq"]).arg(&at);
+    let said = text(&clients::run(&mut init));
+    assert!(said.contains("SHA256:") && said.contains("Next:"), "{said}");
+    let mode = |path: &str| fs::metadata(at.join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("keys/hq"), 0o600);
+    for path in ["chantal.yaml", "keys/hq.pub", "store", "published"] {
+        assert!(at.join(path).exists(), "{path}");
+    }
+    let before = crate::world::contents(&at);
+    let output = clients::run(&mut init);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("nothing is overwritten"), "{}", text(&output));
+    assert_eq!(crate::world::contents(&at), before);
+
+    let site = Site { dir: at.clone() };
+    let listed = site.ok(["trust", "show"]);
+    assert!(listed.contains("hq") && listed.contains("root, collector"), "{listed}");
+    // an init that died before it wrote the configuration is simply run again
+    let key = fs::read(at.join("keys/hq")).unwrap();
+    fs::remove_file(at.join("chantal.yaml")).unwrap();
+    clients::ok(&mut init);
+    assert_eq!(fs::read(at.join("keys/hq")).unwrap(), key);
+}
+
+#[test]
+fn the_key_is_one_that_openssh_reads() {
+    if !clients::have("ssh-keygen") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::collector(&dir.path().join("hq"), "hq", "");
+    let line = site.ok(["key", "show"]);
+    let derived = clients::ok(Command::new("ssh-keygen").arg("-yf").arg(site.dir.join("keys/hq")));
+    assert_eq!(line.trim(), derived.trim());
+    let listed = clients::ok(Command::new("ssh-keygen").arg("-lf").arg(site.dir.join("keys/hq.pub")));
+    let fingerprint = listed.split(' ').nth(1).unwrap();
+    assert!(site.ok(["key", "list"]).contains(fingerprint));
+    fs::set_permissions(site.dir.join("keys/hq"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(site.fails(1, ["key", "show"]).contains("hint: chmod 600"));
+}
+
+#[test]
+fn exit_codes_and_streams() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lost = chantal();
+    lost.args(["repo", "list"]).current_dir(dir.path()).env("HOME", dir.path()).env_remove("XDG_CONFIG_HOME");
+    let output = clients::run(&mut lost);
+    // a machine may have a configuration of its own in /etc
+    if output.status.code() != Some(0) {
+        assert_eq!(output.status.code(), Some(2));
+        assert!(output.stdout.is_empty());
+        assert!(String::from_utf8_lossy(&output.stderr).contains("hint: `chantal init"), "{}", text(&output));
+    }
+    for (args, code) in
+        [(&["frob"][..], 2), (&["--help"], 0), (&["--version"], 0), (&["sync", "--frob"], 2), (&[], 2)]
+    {
+        assert_eq!(clients::run(chantal().args(args)).status.code(), Some(code), "{args:?}");
+    }
+    let site = Site::collector(
+        &dir.path().join("hq"),
+        "hq",
+        "repositories:\n  - { name: a, url: file:///none, rmp: {} }\n",
+    );
+    let output = clients::run(&mut site.command(["sync"]));
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "error: `chantal.yaml`, line 5, column 36: unknown key `rmp`\n  |\n5 |   - { name: a, url: file:///none, rmp: {} }\n  |                                   ^\nhint: did you mean `rpm`?\n"
+    );
+}
+
+#[test]
+fn trust_is_not_added_unasked() {
+    let dir = tempfile::tempdir().unwrap();
+    let hq = Site::collector(&dir.path().join("hq"), "hq", "");
+    let plant = Site::receiver(&dir.path().join("plant"), "plant-7");
+    let key = dir.path().join("hq.pub");
+    fs::write(&key, hq.ok(["key", "show"])).unwrap();
+    let key = key.to_str().unwrap();
+    let mut add = plant.command(["trust", "add", key]);
+    let output = clients::run(add.stdin(Stdio::null()));
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("no terminal to ask at"), "{}", text(&output));
+    assert!(!plant.ok(["trust", "show"]).contains("hq"));
+    let other = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let said = plant.fails(3, ["trust", "add", key, "--fingerprint", other]);
+    assert!(said.contains(other), "{said}");
+    plant.fails(2, ["trust", "add", key, "--fingerprint", "SHA256:AAAA"]);
+    assert!(!plant.ok(["trust", "show"]).contains("hq"));
+}
+
+#[test]
+fn json_is_versioned_and_alone_on_stdout() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::collector(&dir.path().join("hq"), "hq", "");
+    for args in [
+        &["repo", "list"][..],
+        &["status"],
+        &["snapshot", "list"],
+        &["bundle", "list"],
+        &["publish", "list"],
+        &["trust", "show"],
+        &["key", "show"],
+        &["key", "list"],
+        &["config", "check"],
+        &["config", "show"],
+        &["audit", "verify"],
+        &["stats"],
+        &["db", "stats"],
+        &["verify"],
+        &["gc", "--dry-run"],
+        &["package", "search", "x"],
+    ] {
+        let output = clients::run(site.command(["--json"]).args(args));
+        assert!(output.status.success(), "{args:?}: {}", text(&output));
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{args:?}: {error}: {}", text(&output)));
+        assert_eq!(value["version"], 1, "{args:?}");
+        assert!(output.stdout.starts_with(b"{\"version\":1,"), "{args:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::collector(&dir.path().join("hq"), "hq", "");
+    let mut command = site.command(["config", "schema"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(output.stderr.is_empty(), "{}", text(&output));
+}
+
+#[test]
+fn completions_are_of_every_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let text = clients::ok(chantal().args(["completions", shell]));
+        assert!(text.contains("chantal") && text.contains("snapshot"), "{shell}");
+    }
+    if clients::have("bash") {
+        let script = clients::ok(chantal().args(["completions", "bash"]));
+        clients::ok(Command::new("bash").args(["-n", "-c", &script]));
+    }
+}
