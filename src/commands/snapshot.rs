@@ -2,7 +2,6 @@
 
 use chantal_contract::{
     Line, State as _,
-    manifest::{self, Change, ManifestError},
     name::{Name, SnapshotName},
 };
 use clap::Subcommand;
@@ -15,10 +14,10 @@ use super::{
 };
 use crate::{
     report::{
-        human::{age, count, size},
+        human::{age, count, grouped, size, time},
         table::Align::Left,
     },
-    store::{Address, Event, Lock, Recorded, Store, StoreError},
+    store::{Address, Change, Event, Lock, Recorded, Store, StoreError},
 };
 
 /// Name, list, compare and delete states
@@ -362,7 +361,12 @@ fn show(address: &Address, list_files: bool, store: &Store, context: &Context) -
             format!("address   {}", shown.address),
             format!("snapshot  {}", shown.state.snapshot),
             format!("format    {}, {}", shown.format, shown.mode),
-            format!("since     {} ({}), {}", shown.state.at, age(recorded.at, context.now), shown.state.from),
+            format!(
+                "since     {} ({}), {}",
+                time(recorded.at),
+                age(recorded.at, context.now),
+                shown.state.from
+            ),
         ];
         lines.extend(shown.state.upstream_date.iter().map(|date| format!("made      {date}")));
         lines.extend(shown.state.valid_until.iter().map(|date| format!("valid to  {date}")));
@@ -400,6 +404,9 @@ struct Difference {
     added: u64,
     removed: u64,
     changed: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    options_changed: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     differences: Vec<DifferenceRow>,
 }
@@ -411,11 +418,6 @@ struct DifferenceRow {
     subject: String,
 }
 
-/// What went wrong while two manifests were compared.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-struct DiffError(#[from] ManifestError);
-
 fn diff(old: &Address, new: &Address, stat: bool, store: &Store, context: &Context) -> anyhow::Result<()> {
     let (before, after) = (store.catalog().resolve(old)?, store.catalog().resolve(new)?);
     let mut found = Difference {
@@ -424,32 +426,20 @@ fn diff(old: &Address, new: &Address, stat: bool, store: &Store, context: &Conte
         added: 0,
         removed: 0,
         changed: 0,
+        bytes_in: 0,
+        bytes_out: 0,
+        options_changed: false,
         differences: Vec::new(),
     };
-    if before.state.manifest != after.state.manifest {
-        let mut readers =
-            (store.manifests().open(&before.state.manifest)?, store.manifests().open(&after.state.manifest)?);
-        manifest::diff::<_, _, DiffError>(&mut readers.0, &mut readers.1, &mut |change| {
-            let (word, line) = match change {
-                Change::Added(line) => {
-                    found.added += 1;
-                    ("added", line)
-                }
-                Change::Removed(line) => {
-                    found.removed += 1;
-                    ("removed", line)
-                }
-                Change::Changed { new: line, .. } => {
-                    found.changed += 1;
-                    ("changed", line)
-                }
-            };
-            if !stat {
-                found.differences.extend(difference(word, line));
-            }
-            Ok(())
-        })?;
-    }
+    let summary = store.diff(&before.state.manifest, &after.state.manifest, &mut |change| {
+        if !stat {
+            found.differences.push(DifferenceRow::from(&change));
+        }
+        Ok(())
+    })?;
+    (found.added, found.removed, found.changed) = (summary.added, summary.removed, summary.changed);
+    (found.bytes_in, found.bytes_out) = (summary.bytes_in, summary.bytes_out);
+    found.options_changed = summary.header;
     context.printer.show(&found, |found| {
         let mut lines: Vec<String> = found
             .differences
@@ -463,24 +453,35 @@ fn diff(old: &Address, new: &Address, stat: bool, store: &Store, context: &Conte
                 format!("{mark} {:7} {}", row.kind, crate::report::table::printable(&row.subject))
             })
             .collect();
+        if found.options_changed {
+            lines.push("~ options  of the format".into());
+        }
         lines.push(format!(
-            "{} added, {} removed, {} changed",
-            crate::report::human::grouped(found.added),
-            crate::report::human::grouped(found.removed),
-            crate::report::human::grouped(found.changed)
+            "{} added, {} removed, {} changed; {} new, {} gone",
+            grouped(found.added),
+            grouped(found.removed),
+            grouped(found.changed),
+            size(found.bytes_in),
+            size(found.bytes_out)
         ));
         lines.join("\n")
     })
 }
 
-fn difference(change: &'static str, line: &str) -> Option<DifferenceRow> {
-    Some(match Line::parse(line).ok()? {
-        Line::File { path, .. } => DifferenceRow { change, kind: "file", subject: path.to_string() },
-        Line::Pkg { key, .. } => DifferenceRow { change, kind: "package", subject: key.to_string() },
-        Line::Doc { kind, key, .. } => {
-            DifferenceRow { change, kind: "doc", subject: format!("{kind} {key}") }
-        }
-    })
+impl From<&Change> for DifferenceRow {
+    fn from(change: &Change) -> Self {
+        let (word, line) = match change {
+            Change::Added(line) => ("added", line),
+            Change::Removed(line) => ("removed", line),
+            Change::Changed { new, .. } => ("changed", new),
+        };
+        let (kind, subject) = match line {
+            Line::File { path, .. } => ("file", path.to_string()),
+            Line::Pkg { key, .. } => ("package", key.to_string()),
+            Line::Doc { kind, key, .. } => ("doc", format!("{kind} {key}")),
+        };
+        Self { change: word, kind, subject }
+    }
 }
 
 /// Returns the named snapshots of each repository beyond the newest `keep`.

@@ -100,7 +100,7 @@ pub fn run(_: &Args, context: &Context) -> anyhow::Result<Ending> {
         let mut lines = vec![
             format!("pool       {}, {}", count(shown.blobs, "blob"), size(shown.blob_bytes)),
             format!(
-                "sharing    {} in all states, kept {:.1} times over",
+                "sharing    {} in all states, {:.1} times the pool",
                 size(shown.logical_bytes),
                 shown.deduplication
             ),

@@ -79,12 +79,15 @@ pub fn tell(report: &VerifyReport, context: &Context) -> anyhow::Result<Ending> 
         problems: report.problems.iter().map(Row::from).collect(),
     };
     context.printer.show(&verified, |verified| {
-        let looked = [
-            count(verified.entries, "journal entry"),
-            count(verified.manifests, "manifest"),
-            format!("{} ({})", count(verified.blobs, "blob"), size(verified.bytes)),
-            count(verified.records, "record"),
-        ];
+        let looked: Vec<String> = [
+            (verified.entries, count(verified.entries, "journal entry")),
+            (verified.manifests, count(verified.manifests, "manifest")),
+            (verified.blobs, format!("{} ({})", count(verified.blobs, "blob"), size(verified.bytes))),
+            (verified.records, count(verified.records, "record")),
+        ]
+        .into_iter()
+        .filter_map(|(number, text)| (number > 0).then_some(text))
+        .collect();
         let verdict =
             if verified.good { "good".into() } else { count(verified.problems.len() as u64, "problem") };
         format!("{verdict}: {}", looked.join(", "))

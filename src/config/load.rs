@@ -179,10 +179,7 @@ fn include(
 }
 
 fn directory_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
+    path.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 fn identity(path: &Path) -> Result<PathBuf, ConfigError> {
@@ -221,7 +218,8 @@ fn expand(directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, (PathBuf, io:
                 next.push(base.join(segment));
                 continue;
             }
-            let entries = match fs::read_dir(&base) {
+            let here = if base.as_os_str().is_empty() { Path::new(".") } else { &base };
+            let entries = match fs::read_dir(here) {
                 Ok(entries) => entries,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err((base, error)),

@@ -111,6 +111,12 @@ impl Reporter for Bars {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    Ended,
+}
+
 #[derive(Debug)]
 struct Work {
     began: Instant,
@@ -125,8 +131,8 @@ impl Work {
         Self { began: now, told: now, items: (0, items), bytes: (0, bytes) }
     }
 
-    /// Says how far it is: `3 of 10 files, 12.0 MB of 46.1 MB, 4.0 MB/s, 9 s left`.
-    fn state(&self, took: Duration) -> String {
+    /// Says how far it is: `3 of 10 items, 12.0 MB of 46.1 MB, 4.0 MB/s`, and while it runs `9 s left`.
+    fn state(&self, took: Duration, stage: Stage) -> String {
         let (items, of_items) = self.items;
         let (bytes, of_bytes) = self.bytes;
         let mut parts = Vec::new();
@@ -143,7 +149,9 @@ impl Work {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         if let Some(rate) = bytes.saturating_mul(1000).checked_div(millis).filter(|rate| *rate > 0) {
             parts.push(format!("{}/s", size(rate)));
-            if let Some(left) = of_bytes.and_then(|all| all.checked_sub(bytes)).filter(|left| *left > 0) {
+            if let Some(left) = of_bytes.and_then(|all| all.checked_sub(bytes)).filter(|left| *left > 0)
+                && stage == Stage::Running
+            {
                 parts.push(format!("{} left", span(Duration::from_secs(left / rate))));
             }
         }
@@ -204,7 +212,10 @@ impl<W: Write + Send> Reporter for Lines<W> {
                     work.bytes.0 = work.bytes.0.saturating_add_signed(delta);
                     if work.told.elapsed() >= EVERY {
                         work.told = Instant::now();
-                        line(Verbosity::Normal, format!("{task}: {}", work.state(work.began.elapsed())));
+                        line(
+                            Verbosity::Normal,
+                            format!("{task}: {}", work.state(work.began.elapsed(), Stage::Running)),
+                        );
                     }
                 }
             }
@@ -218,7 +229,7 @@ impl<W: Write + Send> Reporter for Lines<W> {
             Event::End { task } => {
                 if let Some(work) = works.remove(task) {
                     let took = work.began.elapsed();
-                    let state = work.state(took);
+                    let state = work.state(took, Stage::Ended);
                     if !state.is_empty() {
                         line(Verbosity::Normal, format!("{task}: {state} in {}", span(took)));
                     }

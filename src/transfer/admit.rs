@@ -70,10 +70,10 @@ fn accepted(store: &Store, dir: &Path, front: &Front) -> Result<TrustDocument, T
     })
 }
 
-/// Reads the newest accepted trust document of every collector.
+/// Reads the newest accepted trust document of every other collector; a site's own bundles are for others.
 fn known(store: &Store) -> Result<Vec<TrustDocument>, TransferError> {
     let mut known = Vec::new();
-    for collector in store.catalog().collectors()? {
+    for collector in store.catalog().collectors()?.into_iter().filter(|site| site != store.site()) {
         if let Some((_, digest)) = store.catalog().trust(&collector)? {
             let bytes = store.pool().read(&digest, TRUST_BYTES as u64)?;
             let document = TrustDocument::parse(&bytes).map_err(|e| TransferError::Untrusted {

@@ -320,7 +320,6 @@ impl Job<'_> {
             states,
         };
         self.store.journal().append(event, at)?;
-        self.reporter.event(Report::Note { subject: &self.name.to_string(), text: "imported" });
         Ok(kept)
     }
 }

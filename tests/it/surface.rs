@@ -89,7 +89,7 @@ fn exit_codes_and_streams() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        "error: `chantal.yaml`, line 5, column 36: unknown key `rmp`\n  |\n5 |   - { name: a, url: file:///none, rmp: {} }\n  |                                   ^\nhint: did you mean `rpm`?\n"
+        "error: `chantal.yaml`, line 5, column 35: unknown key `rmp`\n  |\n5 |   - { name: a, url: file:///none, rmp: {} }\n  |                                   ^\nhint: did you mean `rpm`?\n"
     );
 }
 
