@@ -55,16 +55,24 @@ fn section(out: &mut String, command: &Command, above: &str, level: usize) {
     let name = format!("{above} {}", command.get_name());
     let _ = writeln!(out, "\n{} {name}\n", "#".repeat(level));
     let about = command.get_long_about().or_else(|| command.get_about()).map(ToString::to_string);
-    let _ = writeln!(out, "{}.\n", about.unwrap_or_default().trim_end_matches('.'));
+    let _ = writeln!(out, "{}.", about.unwrap_or_default().trim_end_matches('.'));
     if command.has_subcommands() {
+        if !command.is_subcommand_required_set() {
+            synopsis(out, command);
+        }
         for sub in command.get_subcommands() {
             section(out, sub, &name, level + 1);
         }
         return;
     }
+    synopsis(out, command);
+}
+
+fn synopsis(out: &mut String, command: &Command) {
+    out.push('\n');
     let usage = command.clone().render_usage().to_string();
-    let usage = usage.trim_start_matches("Usage: ").split_whitespace().collect::<Vec<_>>().join(" ");
-    let _ = writeln!(out, "```\n{usage}\n```");
+    let usage: Vec<String> = usage.trim_start_matches("Usage: ").lines().map(words).collect();
+    let _ = writeln!(out, "```\n{}\n```", usage.join("\n"));
     let mut own = command.get_arguments().filter(|arg| !arg.is_global_set() && !arg.is_hide_set()).peekable();
     if own.peek().is_some() {
         out.push('\n');
@@ -176,7 +184,7 @@ fn collect<'a>(at: &'a Value, root: &'a Value, names: &mut Vec<&'a str>) {
 fn block(out: &mut String, heading: &str, schema: &Value, root: &Value) {
     let _ = writeln!(out, "\n## {heading}\n");
     if let Some(text) = schema.get("description").and_then(Value::as_str).filter(|_| heading != "The file") {
-        let _ = writeln!(out, "{}\n", text.replace('\n', " "));
+        let _ = writeln!(out, "{}\n", words(text));
     }
     let _ = writeln!(out, "| key | value | meaning |\n|---|---|---|");
     let required: Vec<&str> = schema
@@ -189,7 +197,7 @@ fn block(out: &mut String, heading: &str, schema: &Value, root: &Value) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     for (key, property) in properties {
         let meaning = property.get("description").and_then(Value::as_str).unwrap_or_default();
-        let mut meaning = meaning.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+        let mut meaning = words(meaning).replace('|', "\\|");
         let variants = described_variants(property, root);
         if !variants.is_empty() {
             meaning = format!("{meaning} {variants}");
@@ -211,6 +219,11 @@ fn block(out: &mut String, heading: &str, schema: &Value, root: &Value) {
     }
 }
 
+/// Joins lines and paragraphs.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn resolve<'a>(schema: &'a Value, root: &'a Value) -> (Option<&'a str>, &'a Value) {
     let name = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/$defs/"));
     let target = name.and_then(|name| root.pointer(&format!("/$defs/{name}")));
@@ -225,7 +238,7 @@ fn described_variants(schema: &Value, root: &Value) -> String {
         let word = variant.get("const").and_then(Value::as_str);
         let text = variant.get("description").and_then(Value::as_str);
         if let (Some(word), Some(text)) = (word, text) {
-            out.push(format!("`{word}`: {}", text.split_whitespace().collect::<Vec<_>>().join(" ")));
+            out.push(format!("`{word}`: {}", words(text)));
         }
     }
     for alternative in target.get("anyOf").and_then(Value::as_array).into_iter().flatten() {

@@ -33,6 +33,7 @@ pub struct Repository {
     pub path: Option<PublishedPath>,
     /// `mirror` (default for apt and rpm) or `filtered` (default for pypi).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<OfferedMode>")]
     pub mode: Option<Mode>,
     /// Files with the OpenPGP public keys that upstream signs with, binary or armoured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -172,7 +173,30 @@ pub struct Verify {
     pub metadata: Option<Policy>,
     /// Packages' own signatures: `require` (rpm's default, when keys are given), `off`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<OfferedPolicy>")]
     pub packages: Option<Policy>,
+}
+
+/// The modes that this version offers.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes the schema")]
+enum OfferedMode {
+    /// Byte for byte, signatures intact.
+    Mirror,
+    /// Chosen packages with upstream's records in new indexes.
+    Filtered,
+}
+
+/// The policies that packages' own signatures can be under.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes the schema")]
+enum OfferedPolicy {
+    /// There must be a good one.
+    Require,
+    /// None is looked at; every run warns.
+    Off,
 }
 
 impl Verify {
