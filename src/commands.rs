@@ -102,8 +102,8 @@ impl Verb {
             Self::Status(args) => status::run(&args, context),
             Self::Audit(args) => audit::run(&args, context),
             Self::Db(args) => db::run(&args, context),
-            Self::Completions(args) => completions::run(&args, context),
-            Self::Man(args) => man::run(&args, context),
+            Self::Completions(args) => completions::run(&args),
+            Self::Man(args) => man::run(&args),
         }
     }
 }

@@ -6,7 +6,12 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending, import::listed, printer::complain};
+use super::{
+    context::{Context, share},
+    ending::Ending,
+    import::listed,
+    printer::complain,
+};
 use crate::{
     report::{
         human::{age, count, size, time},
@@ -267,7 +272,7 @@ struct Row {
 
 fn list(context: &Context) -> anyhow::Result<Ending> {
     let (_, store) = context.open()?;
-    let _shared = context.share(&store)?;
+    let _shared = share(&store)?;
     let mut bundles = Vec::new();
     let names = |states: &[crate::store::Carried]| {
         let mut names: Vec<String> = states.iter().map(|state| state.repository.to_string()).collect();

@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, context::Context, ending::Ending};
+use super::{Cli, ending::Ending, printer::print};
 
 /// Print a shell's completions
 #[derive(Debug, clap::Args)]
@@ -13,9 +13,9 @@ pub struct Args {
     shell: Shell,
 }
 
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
+pub fn run(args: &Args) -> anyhow::Result<Ending> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "chantal", &mut text);
-    context.printer.text(&String::from_utf8_lossy(&text))?;
+    print(&String::from_utf8_lossy(&text))?;
     Ok(Ending::Done)
 }

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending};
+use super::{context::Context, ending::Ending, printer::print};
 use crate::{
     config::{Config, ConfigError, FilePath},
     formats,
@@ -65,10 +65,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
             if context.printer.is_json() {
                 context.printer.show(&config, |_| String::new())?;
             } else {
-                context.printer.text(&config.show()?)?;
+                print(&config.show()?)?;
             }
         }
-        Verb::Schema => context.printer.text(&serde_json::to_string_pretty(&Config::schema())?)?,
+        Verb::Schema => print(&serde_json::to_string_pretty(&Config::schema())?)?,
     }
     Ok(Ending::Done)
 }

@@ -105,9 +105,9 @@ impl Context {
         }
         Ok((config, store))
     }
+}
 
-    /// Takes the lock of what reads or adds.
-    pub fn share(&self, store: &Store) -> Result<LockGuard, StoreError> {
-        store.lock(Lock::Shared)
-    }
+/// Takes the lock of what reads or adds.
+pub fn share(store: &Store) -> Result<LockGuard, StoreError> {
+    store.lock(Lock::Shared)
 }

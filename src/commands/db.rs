@@ -6,7 +6,12 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending, stats::Shown, verify};
+use super::{
+    context::{Context, share},
+    ending::Ending,
+    stats::Shown,
+    verify,
+};
 use crate::{
     report::human::{count, size},
     store::{RestoreReport, Store},
@@ -84,7 +89,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     match &args.verb {
         Verb::Stats => {
             let (_, store) = context.open()?;
-            let _shared = context.share(&store)?;
+            let _shared = share(&store)?;
             let shown = Shown::from(&store.db_stats()?);
             context.printer.show(&shown, |shown| shown.database().join("\n"))?;
         }
@@ -98,7 +103,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         }
         Verb::Backup { file } => {
             let (_, store) = context.open()?;
-            let _shared = context.share(&store)?;
+            let _shared = share(&store)?;
             let report = store.backup(file)?;
             let done = BackedUp {
                 file: file.display().to_string(),
@@ -126,7 +131,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         }
         Verb::Verify => {
             let (_, store) = context.open()?;
-            let _shared = context.share(&store)?;
+            let _shared = share(&store)?;
             return verify::tell(&store.verify_db()?, context);
         }
         Verb::Rebuild => {
@@ -147,7 +152,7 @@ fn restored(report: RestoreReport, context: &Context) -> anyhow::Result<()> {
             (done.blobs, "blob"),
         ] {
             if number > 0 {
-                text.push_str(&format!(", {} regained", count(number, noun)));
+                text.extend([", ", &count(number, noun), " regained"]);
             }
         }
         text

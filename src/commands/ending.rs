@@ -92,7 +92,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
 
 /// Tells whether an error only says that nobody reads on.
 pub fn is_closed(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<Closed>())
+    error.chain().any(<dyn std::error::Error>::is::<Closed>)
 }
 
 /// Writes an error as people read it: what failed, why in numbered steps, the place, what helps.
@@ -111,8 +111,8 @@ pub fn explain(error: &anyhow::Error) -> String {
     for (index, text) in shown.iter().enumerate() {
         match index {
             0 => out.push_str(&lines(text)),
-            _ if shown.len() == 2 => out.push_str(&format!("\n  because {}", lines(text))),
-            _ => out.push_str(&format!("\n  {index}: {}", lines(text))),
+            _ if shown.len() == 2 => out.extend(["\n  because ", &lines(text)]),
+            _ => out.extend(["\n  ", &index.to_string(), ": ", &lines(text)]),
         }
     }
     for excerpt in nature.excerpts.iter().filter(|text| !text.is_empty()) {

@@ -3,7 +3,10 @@
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending};
+use super::{
+    context::{Context, share},
+    ending::Ending,
+};
 use crate::{
     config::Time,
     report::human::{count, size},
@@ -52,7 +55,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     let (_, store) = context.open()?;
     let grace = args.grace.map_or(GRACE, |grace| grace.0);
     let collected = if args.dry_run {
-        let _shared = context.share(&store)?;
+        let _shared = share(&store)?;
         let plan = store.gc_plan(context.now, grace)?;
         Collected {
             blobs: plan.blobs.len() as u64,
@@ -82,10 +85,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
             count(collected.manifests, "manifest")
         );
         if let Some(records) = collected.records {
-            text.push_str(&format!(", {}", count(records, "record")));
+            text.extend([", ", &count(records, "record")]);
         }
         if let Some(young) = collected.young.filter(|young| *young > 0) {
-            text.push_str(&format!("; {} too young", count(young, "blob")));
+            text.extend(["; ", &count(young, "blob"), " too young"]);
         }
         text
     })?;

@@ -184,11 +184,8 @@ fn next_steps(role: Role, made: &Made) -> String {
             format!("let a web server serve {}", made.published),
         ],
     };
-    let mut out = head;
-    for (index, step) in steps.iter().enumerate() {
-        out.push_str(&format!("  {}. {step}\n", index + 1));
-    }
-    out
+    let numbered = steps.iter().zip(1..).map(|(step, number)| format!("  {number}. {step}\n"));
+    head + &numbered.collect::<String>()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::{context::Context, ending::Ending, reference};
+use super::{ending::Ending, printer::print, reference};
 
 /// Print the manual page, or write one page per command into a directory
 #[derive(Debug, clap::Args)]
@@ -14,12 +14,12 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
+pub fn run(args: &Args) -> anyhow::Result<Ending> {
     let pages = reference::man_pages()?;
     match &args.out {
         None => {
             if let Some((_, page)) = pages.first() {
-                context.printer.text(page)?;
+                print(page)?;
             }
         }
         Some(directory) => {

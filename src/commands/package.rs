@@ -6,7 +6,10 @@ use chantal_contract::{Entry, FormatError, Key, Line, RepoPath, Step, Version};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending};
+use super::{
+    context::{Context, share},
+    ending::Ending,
+};
 use crate::{
     formats::{
         self,
@@ -96,7 +99,7 @@ enum ReadError {
 
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     let (_, store) = context.open()?;
-    let _shared = context.share(&store)?;
+    let _shared = share(&store)?;
     match &args.verb {
         Verb::List { address } => {
             let rows = find(&store, std::slice::from_ref(address), &|_, _| true, Records::Without)?;
@@ -297,7 +300,7 @@ fn show(packages: Vec<Row>, context: &Context) -> anyhow::Result<()> {
                 format!("# {} {} {} in {}", row.name, row.version, row.architecture, row.repository);
             for file in &row.files {
                 let weight = file.size.map_or_else(String::new, |bytes| format!("  {}", size(bytes)));
-                text.push_str(&format!("\n# {}{weight}", file.path));
+                text.extend(["\n# ", &file.path, &weight]);
             }
             let record = row.record.as_deref().unwrap_or_default();
             let lines: Vec<String> = record.trim_end().lines().map(printable).collect();

@@ -26,42 +26,28 @@ impl Printer {
     }
 
     /// Tells whether JSON is asked for.
-    pub const fn is_json(&self) -> bool {
+    pub const fn is_json(self) -> bool {
         self.json
     }
 
     /// Prints data, which is a struct: as `{"version":1,…}`, or as the text that `text` makes of it.
-    pub fn show<T: Serialize>(&self, data: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+    pub fn show<T: Serialize>(self, data: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
         if !self.json {
-            return self.text(&text(data));
+            return print(&text(data));
         }
         let text = serde_json::to_string(data)?;
         let fields = text.strip_prefix('{').unwrap_or("}");
         let comma = if fields == "}" { "" } else { "," };
-        self.text(&format!("{{\"version\":{JSON_VERSION}{comma}{fields}"))
-    }
-
-    /// Prints text as data; nothing where there is none.
-    pub fn text(&self, text: &str) -> anyhow::Result<()> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        let mut out = io::stdout().lock();
-        let end = if text.ends_with('\n') { "" } else { "\n" };
-        written(
-            out.write_all(text.as_bytes())
-                .and_then(|()| out.write_all(end.as_bytes()))
-                .and_then(|()| out.flush()),
-        )
+        print(&format!("{{\"version\":{JSON_VERSION}{comma}{fields}"))
     }
 
     /// Makes a table as wide as the terminal, or as wide as it takes in a pipe.
-    pub fn table(&self, headings: &[(&str, Align)], rows: &[Vec<String>]) -> String {
+    pub fn table(self, headings: &[(&str, Align)], rows: &[Vec<String>]) -> String {
         table(headings, rows, self.width)
     }
 
     /// Says something to the person in front of it, unless `-q` is given.
-    pub fn say(&self, text: &str) {
+    pub fn say(self, text: &str) {
         if !self.quiet {
             complain(text);
         }
@@ -73,4 +59,18 @@ pub fn complain(text: &str) {
     let text: Vec<String> = text.lines().map(printable).collect();
     // a closed stderr is no reason to stop
     let _ = writeln!(io::stderr(), "{}", text.join("\n"));
+}
+
+/// Prints text as data; nothing where there is none.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let mut out = io::stdout().lock();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    written(
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.write_all(end.as_bytes()))
+            .and_then(|()| out.flush()),
+    )
 }

@@ -206,10 +206,8 @@ fn block(out: &mut String, heading: &str, schema: &Value, root: &Value) {
             meaning.push_str(" **Required.**");
         }
         match property.get("default") {
-            Some(Value::Null) | None => {}
-            Some(Value::Object(map)) if !map.is_empty() => {}
+            Some(Value::Null | Value::Object(_)) | None => {}
             Some(Value::Array(items)) if items.is_empty() => {}
-            Some(Value::Object(_)) => {}
             Some(value) => {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 let _ = write!(meaning, " Default `{text}`.");

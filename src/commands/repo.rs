@@ -5,9 +5,12 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending};
+use super::{
+    context::{Context, share},
+    ending::Ending,
+};
 use crate::{
-    config::Config,
+    config::{Config, Repository},
     report::{
         human::{age, time},
         table::Align::Left,
@@ -98,7 +101,7 @@ struct Row {
 
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     let (config, store) = context.open()?;
-    let _shared = context.share(&store)?;
+    let _shared = share(&store)?;
     match &args.verb {
         Verb::List => list(&config, &store, context)?,
         Verb::Show { name } => show(name, &config, &store, context)?,
@@ -128,7 +131,7 @@ pub fn known(name: &Name, config: &Config, store: &Store) -> Result<(), StoreErr
 
 /// Returns the word for a repository's format: of the configuration, else of its newest state.
 fn format_of(name: &Name, config: &Config, store: &Store, newest: Option<&Recorded>) -> Option<&'static str> {
-    let configured = config.repository(name).and_then(|repository| repository.kind());
+    let configured = config.repository(name).and_then(Repository::kind);
     configured
         .or_else(|| {
             let reader = store.manifests().open(&newest?.state.manifest).ok()?;

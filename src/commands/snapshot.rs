@@ -8,7 +8,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{
-    context::Context,
+    context::{Context, share},
     ending::{Ending, Usage},
     repo::{self, StateShown},
 };
@@ -126,7 +126,7 @@ struct Changed {
 
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     let (config, store) = context.open()?;
-    let _shared = context.share(&store)?;
+    let _shared = share(&store)?;
     match &args.verb {
         Verb::Create { repositories, name, dry_run } => {
             for repository in repositories {

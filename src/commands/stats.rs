@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending};
+use super::{
+    context::{Context, share},
+    ending::Ending,
+};
 use crate::{
     report::{
         human::{count, grouped, size},
@@ -94,7 +97,7 @@ impl Shown {
 
 pub fn run(_: &Args, context: &Context) -> anyhow::Result<Ending> {
     let (_, store) = context.open()?;
-    let _shared = context.share(&store)?;
+    let _shared = share(&store)?;
     let stats = store.stats()?;
     context.printer.show(&Shown::from(&stats), |shown| {
         let mut lines = vec![

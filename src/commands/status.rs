@@ -3,7 +3,11 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending, repo};
+use super::{
+    context::{Context, share},
+    ending::Ending,
+    repo,
+};
 use crate::{
     report::{
         human::{age, size, time},
@@ -65,7 +69,7 @@ struct Carried {
 
 pub fn run(_: &Args, context: &Context) -> anyhow::Result<Ending> {
     let (config, store) = context.open()?;
-    let _shared = context.share(&store)?;
+    let _shared = share(&store)?;
     let catalog = store.catalog();
     let published = catalog.published()?;
     let mut repositories = Vec::new();

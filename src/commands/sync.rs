@@ -337,10 +337,10 @@ fn sentence(name: &str, report: &Report) -> String {
                 count(report.missing.len() as u64, "file")
             );
             for path in report.missing.iter().take(10) {
-                text.push_str(&format!("\n  {path}"));
+                text.extend(["\n  ", path.as_str()]);
             }
             if report.missing.len() > 10 {
-                text.push_str(&format!("\n  and {} more", report.missing.len() - 10));
+                text.extend(["\n  and ", &(report.missing.len() - 10).to_string(), " more"]);
             }
             text.push_str("\nhint: run it again later, choose another mirror, or set `missing: allow`");
             text

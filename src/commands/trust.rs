@@ -12,7 +12,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{
-    context::Context,
+    context::{Context, share},
     ending::{Ending, Usage},
     printer::complain,
 };
@@ -101,7 +101,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
                 return Ok(Ending::Done);
             }
             let (_, store) = context.open()?;
-            let _shared = context.share(&store)?;
+            let _shared = share(&store)?;
             let _site = store.lock(Lock::Site(&document.collector))?;
             if believe(&store, &document, context)? {
                 context.printer.say(&format!(

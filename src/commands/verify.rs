@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending, printer::complain};
+use super::{
+    context::{Context, share},
+    ending::Ending,
+    printer::complain,
+};
 use crate::{
     report::human::{count, size},
     store::{Depth, Problem, Subject, VerifyReport},
@@ -61,7 +65,7 @@ fn subject(subject: &Subject) -> String {
 
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     let (_, store) = context.open()?;
-    let _shared = context.share(&store)?;
+    let _shared = share(&store)?;
     let depth = if args.full { Depth::Full } else { Depth::Quick };
     let report = store.verify(depth, context.reporter.as_ref())?;
     tell(&report, context)

@@ -264,10 +264,10 @@ fn cover(line: &str) -> String {
     let mut from = 0;
     while let Some(at) = shown.get(from..).and_then(|rest| rest.find("://")).map(|at| from + at + 3) {
         let end = shown[at..].find(['/', ' ', '"', '\'', ',', '}']).map_or(shown.len(), |end| at + end);
-        if let Some(user) = shown[at..end].rfind('@') {
-            if !shown[at..at + user].starts_with("${") {
-                shown.replace_range(at..at + user, "***");
-            }
+        if let Some(user) = shown[at..end].rfind('@')
+            && !shown[at..at + user].starts_with("${")
+        {
+            shown.replace_range(at..at + user, "***");
         }
         from = at;
     }

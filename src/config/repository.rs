@@ -150,7 +150,7 @@ impl Repository {
         let tls = self.tls.iter_mut().flat_map(|t| [&mut t.client_cert, &mut t.client_key, &mut t.ca]);
         let auth = self.auth.iter_mut().flat_map(|a| [&mut a.password_file, &mut a.token_file]);
         tls.chain(auth).flatten().chain(&mut self.keys).for_each(|path| path.rebase(directory));
-        self.directory = directory.to_owned();
+        directory.clone_into(&mut self.directory);
     }
 
     /// Returns the directory that relative paths of this entry begin at.
@@ -200,6 +200,7 @@ enum OfferedPolicy {
 }
 
 impl Verify {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -24,7 +24,7 @@ use super::{
     medium,
 };
 use crate::{
-    report::{Event as Report, Reporter},
+    report::Reporter,
     store::{Carried, Event, Lock, StateRef, Store, StoreError},
 };
 

@@ -96,11 +96,20 @@ impl Upstream {
     }
 }
 
+/// Writes core metadata; an extra that a marker names is provided.
 pub(crate) fn metadata(name: &str, version: &str, core: &str, requires: &[&str]) -> String {
-    let requires: String = requires.iter().map(|r| format!("Requires-Dist: {r}\n")).collect();
-    format!(
-        "Metadata-Version: {core}\nName: {name}\nVersion: {version}\nSummary: {name} for tests\n{requires}\nText.\n"
-    )
+    let mut lines = vec![
+        format!("Metadata-Version: {core}"),
+        format!("Name: {name}"),
+        format!("Version: {version}"),
+        format!("Summary: {name} for tests"),
+    ];
+    let extra =
+        |r: &&str| r.split_once("extra == ").map(|(_, name)| name.trim_matches(['"', '\'']).to_owned());
+    lines.extend(requires.iter().filter_map(extra).map(|name| format!("Provides-Extra: {name}")));
+    lines.extend(requires.iter().map(|r| format!("Requires-Dist: {r}")));
+    lines.push("\nText.\n".into());
+    lines.join("\n")
 }
 
 /// Builds a wheel that pip installs.
@@ -290,7 +299,7 @@ pub(crate) fn mirror(options: PypiOptions, source: &Source<'_>) -> Result<Mirror
                 let before = taken.evidence.insert(want.path.clone(), (url, bytes.clone()));
                 assert!(before.is_none(), "{} is asked for twice", want.path);
             }
-            _ => {}
+            Keep::No => {}
         }
         let mut reader = Cursor::new(bytes);
         let body = Some(Body::checked(&mut reader, measured));

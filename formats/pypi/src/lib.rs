@@ -33,6 +33,8 @@ pub mod version;
 mod walk;
 
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod judge;

@@ -27,7 +27,7 @@ const SHA: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b
 #[test]
 fn reads_html_as_indexes_write_it() {
     let text = format!(
-        r##"<!DOCTYPE html>
+        r#"<!DOCTYPE html>
 <html><head><meta name="pypi:repository-version" content="1.3"><meta name="pypi:project-status" content="archived">
 <title>Links <a href="x-1.tar.gz">no</a></title>
 <!-- <a href="commented-1.tar.gz">no</a> --><script>"<a href='scripted-1.tar.gz'>"</script></head>
@@ -38,7 +38,7 @@ fn reads_html_as_indexes_write_it() {
   class=c href=https://files.example.org/foo-3.0-py3-none-any.whl#sha512=00
 >x</a>
 <a name="no href">x</a> <a href="">x</a> <a href="../">up</a> <a href="mailto:a@example.org">x</a> <a href="https://[">x</a>
-</body></html>"##
+</body></html>"#
     )
     .replace("#sha512=00", &format!("#sha512={}", "0".repeat(128)));
     let (files, page) = page(text).unwrap();
@@ -102,8 +102,8 @@ fn reads_json_and_keeps_what_it_does_not_know() {
 fn refuses_what_is_no_page() {
     let file = r#"{"filename":"f-1.zip","url":"f-1.zip"}"#;
     for bad in [
-        "".to_owned(),
-        "plain text, no markup".into(),
+        String::new(),
+        "plain text, no markup".to_owned(),
         "\0\0\0".into(),
         "{".into(),
         "{}".into(),
@@ -163,7 +163,7 @@ fn keeps_its_limits_exactly() {
     assert!(matches!(tag(HTML_TAG_BYTES + 2), Err(FormatError::Limit { .. })));
     let attributes = |count: usize| page(format!("<a href=x-1.zip {}>", " a".repeat(count - 1)));
     let different = |count: usize| {
-        let all: String = (1..count).map(|n| format!(" a{n}")).collect();
+        let all = (1..count).map(|n| format!("a{n}")).collect::<Vec<_>>().join(" ");
         page(format!("<a href=x-1.zip {all}>"))
     };
     assert!(attributes(XML_ATTRIBUTES * 2).is_ok(), "one name counts once");

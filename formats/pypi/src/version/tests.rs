@@ -86,7 +86,7 @@ fn agrees_with_packaging_on_specifiers() {
 
 #[test]
 fn what_pep_440_does_not_know_stands_below() {
-    let mut all = vec!["1.0", "0.0.dev0", "2004d", "2004-foo", "1.0-final2x", "", "10x-y", "9x-y"];
+    let mut all = ["1.0", "0.0.dev0", "2004d", "2004-foo", "1.0-final2x", "", "10x-y", "9x-y"];
     all.sort_by(|a, b| compare(a, b));
     assert_eq!(all.last(), Some(&"1.0"));
     assert_eq!(all[all.len() - 2], "0.0.dev0");

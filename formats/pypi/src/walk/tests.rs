@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, num::NonZeroU32};
 
-use chantal_contract::{Absent, Digest, FormatError};
+use chantal_contract::{Absent, Digest, FormatError, RepoPath};
 use serde_json::json;
 
 use crate::{
@@ -305,7 +305,7 @@ fn signatures_and_attestations_travel_where_they_are() {
     upstream.files.insert("https://files.example.org/foo-1.0-py3-none-any.whl.asc".into(), b"sig".to_vec());
     upstream.files.insert("https://mirror.example.org/integrity/foo/provenance".into(), b"{}".to_vec());
     let taken = mirror(plain(&["foo"]), &upstream);
-    let names: Vec<&str> = taken.tree.keys().map(|p| p.file_name()).collect();
+    let names: Vec<&str> = taken.tree.keys().map(RepoPath::file_name).collect();
     assert_eq!(
         names,
         [
