@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     thread,
 };
 
@@ -20,9 +20,9 @@ use super::{TransferError, medium};
 use crate::store::StoreError;
 
 /// Bytes of one piece that passes between the threads.
-const PIECE: u64 = 1 << 20;
+const PIECE: usize = 256 << 10;
 /// Pieces that may wait.
-const WAITING: usize = 8;
+const WAITING: usize = 32;
 
 /// A volume that is being read in the order of its index.
 pub(super) struct OpenVolume {
@@ -37,13 +37,14 @@ impl OpenVolume {
         let file = medium::open(path)?;
         let number = list.volume;
         let (pieces, received) = sync_channel(WAITING);
+        let (recycle, spare) = channel();
         thread::spawn(move || {
-            if let Err(error) = feed(CheckedCells::new(file, list), &pieces) {
+            if let Err(error) = feed(CheckedCells::new(file, list), &pieces, &spare) {
                 // Nobody listens when the caller gave the volume up.
                 let _ = pieces.send(Err(error));
             }
         });
-        let unpacker = Unpacker::new(Pieces { received, piece: Vec::new(), at: 0 });
+        let unpacker = Unpacker::new(Pieces { received, recycle, piece: Vec::new(), at: 0 });
         Ok(Self { path: path.into(), number, unpacker })
     }
 
@@ -100,14 +101,20 @@ impl OpenVolume {
     }
 }
 
-fn feed(cells: CheckedCells<File>, pieces: &SyncSender<io::Result<Vec<u8>>>) -> io::Result<()> {
+fn feed(
+    cells: CheckedCells<File>,
+    pieces: &SyncSender<io::Result<Vec<u8>>>,
+    spare: &Receiver<Vec<u8>>,
+) -> io::Result<()> {
     let mut frames = Frames::new(cells)?;
     loop {
-        let mut piece = Vec::with_capacity(1 << 20);
-        Read::take(&mut frames, PIECE).read_to_end(&mut piece)?;
-        if piece.is_empty() {
+        let mut piece = spare.try_recv().unwrap_or_default();
+        piece.resize(PIECE, 0);
+        let n = frames.read(&mut piece)?;
+        if n == 0 {
             break;
         }
+        piece.truncate(n);
         if pieces.send(Ok(piece)).is_err() {
             return Ok(());
         }
@@ -121,6 +128,7 @@ fn feed(cells: CheckedCells<File>, pieces: &SyncSender<io::Result<Vec<u8>>>) -> 
 /// What the other thread sends, as a reader.
 struct Pieces {
     received: Receiver<io::Result<Vec<u8>>>,
+    recycle: Sender<Vec<u8>>,
     piece: Vec<u8>,
     at: usize,
 }
@@ -129,7 +137,9 @@ impl Read for Pieces {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.at == self.piece.len() {
             let gone = || io::Error::other("the thread that reads the volume ended");
-            self.piece = self.received.recv().map_err(|_| gone())??;
+            let next = self.received.recv().map_err(|_| gone())??;
+            // The other thread may have ended; then nobody needs it.
+            let _ = self.recycle.send(std::mem::replace(&mut self.piece, next));
             self.at = 0;
         }
         let n = self.piece.get(self.at..).unwrap_or_default().read(out)?;

@@ -119,22 +119,23 @@ pub struct CheckedCells<R> {
     input: R,
     list: CellList,
     next: usize,
+    /// Room for a cell; what was checked of it and not handed out yet lies from `at` to `end`.
     buffer: Vec<u8>,
     at: usize,
+    end: usize,
 }
 
 impl<R: Read> CheckedCells<R> {
     /// Begins at the first byte of a volume's file.
     pub fn new(input: R, list: CellList) -> Self {
-        Self { input, list, next: 0, buffer: Vec::new(), at: 0 }
+        Self { input, list, next: 0, buffer: Vec::new(), at: 0, end: 0 }
     }
 
     /// Reads and checks the next cell whole and returns it; empty at the end of the volume, where nothing may follow.
     ///
     /// A damaged cell is an error once; the one after it can be read then, so that all damage is found in one pass.
     pub fn next_cell(&mut self) -> io::Result<&[u8]> {
-        self.buffer.clear();
-        self.at = 0;
+        (self.at, self.end) = (0, 0);
         let CellList { volume, size, cell, ref cells } = self.list;
         let offset = self.next as u64 * u64::from(cell.get());
         let length = size.saturating_sub(offset).min(u64::from(cell.get()));
@@ -142,18 +143,21 @@ impl<R: Read> CheckedCells<R> {
             return self.expect_end().map(|()| &[][..]);
         };
         self.next += 1;
-        (&mut self.input).take(length).read_to_end(&mut self.buffer)?;
-        if (self.buffer.len() as u64) < length {
-            let found = offset + self.buffer.len() as u64;
-            self.buffer.clear();
-            self.next = cells.len();
-            return Err(CellError::Cut { volume, found, size }.into());
+        let whole = usize::try_from(length).unwrap_or(usize::MAX);
+        if self.buffer.len() < whole {
+            self.buffer.resize(whole, 0);
         }
-        if Digest::of(&self.buffer) != expected {
-            self.buffer.clear();
+        let room = self.buffer.get_mut(..whole).unwrap_or_default();
+        let filled = fill(&mut self.input, room)?;
+        if filled < whole {
+            self.next = cells.len();
+            return Err(CellError::Cut { volume, found: offset + filled as u64, size }.into());
+        }
+        if Digest::of(room) != expected {
             return Err(CellError::Mismatch { volume, offset, length }.into());
         }
-        Ok(&self.buffer)
+        self.end = whole;
+        Ok(room)
     }
 
     fn expect_end(&mut self) -> io::Result<()> {
@@ -170,16 +174,30 @@ impl<R: Read> CheckedCells<R> {
     }
 }
 
+/// Reads until `room` is full or the input ends; returns how many bytes came.
+fn fill(input: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = room.get_mut(filled..).filter(|r| !r.is_empty()) {
+        match input.read(rest) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
 impl<R: Read> BufRead for CheckedCells<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.buffer.len() {
+        if self.at == self.end {
             self.next_cell()?;
         }
-        Ok(self.buffer.get(self.at..).unwrap_or_default())
+        Ok(self.buffer.get(self.at..self.end).unwrap_or_default())
     }
 
     fn consume(&mut self, amount: usize) {
-        self.at = (self.at + amount).min(self.buffer.len());
+        self.at = (self.at + amount).min(self.end);
     }
 }
 impl<R: Read> Read for CheckedCells<R> {

@@ -69,8 +69,9 @@ impl<'scope> Press<'scope> {
         let (work, queue) = sync_channel(WAITING);
         let (squeezed, written) = sync_channel(WAITING);
         let (recycle, spare) = channel();
-        let encoder = scope.spawn(move || encode(dir, &queue, &squeezed, &recycle));
-        let writer = scope.spawn(move || write(scope, dir, cell, &written));
+        let (used, reusable) = channel();
+        let encoder = scope.spawn(move || encode(dir, &queue, &squeezed, &recycle, &reusable));
+        let writer = scope.spawn(move || write(scope, dir, cell, &written, &used));
         Ok(Self { work, spare, encoder, writer, members: MemberSpool::new(tmp)? })
     }
 
@@ -121,13 +122,15 @@ fn encode(
     queue: &Receiver<Work>,
     squeezed: &SyncSender<Work>,
     recycle: &Sender<Vec<u8>>,
+    reusable: &Receiver<Vec<u8>>,
 ) -> Result<(), TransferError> {
     let io = |e| TransferError::io(dir, e);
     let mut encoder = FrameEncoder::new().map_err(io)?;
     while let Ok(work) = queue.recv() {
         let work = match work {
             Work::Frame(content) => {
-                let mut frame = Vec::with_capacity(content.len() + 1024);
+                let mut frame: Vec<u8> = reusable.try_recv().unwrap_or_default();
+                frame.clear();
                 encoder.encode(&content, &mut frame).map_err(io)?;
                 // Nobody may want a spare buffer any more.
                 let _ = recycle.send(content);
@@ -155,6 +158,7 @@ fn write<'scope>(
     dir: &Path,
     cell: NonZeroU32,
     queue: &Receiver<Work>,
+    used: &Sender<Vec<u8>>,
 ) -> Result<Vec<Done>, TransferError> {
     let mut done = Vec::new();
     let mut open: Option<Open<'scope>> = None;
@@ -164,13 +168,14 @@ fn write<'scope>(
                 let number = u32::try_from(done.len()).unwrap_or(u32::MAX).saturating_add(1);
                 let volume = match &mut open {
                     Some(volume) => volume,
-                    None => open.insert(begin(scope, dir, cell, VolumeNumber::new(number.into())?)?),
+                    None => open.insert(begin(scope, dir, cell, VolumeNumber::new(number.into())?, used)?),
                 };
                 let frame = Arc::new(frame);
                 volume.sums.send(Arc::clone(&frame)).map_err(|_| TransferError::Interrupted)?;
                 volume.cells.update(&frame);
                 volume.size += frame.len() as u64;
                 volume.file.write_all(&frame).map_err(|e| TransferError::io(&volume.path, e))?;
+                give_back(frame, used);
             }
             Work::Settle(answer) => {
                 // The packer waits for it; if it is gone, so is the export.
@@ -189,19 +194,30 @@ fn write<'scope>(
     Ok(done)
 }
 
+/// Lets the last of two threads that used a buffer give it back; allocating 8 MiB anew costs more than hashing some.
+fn give_back(frame: Arc<Vec<u8>>, used: &Sender<Vec<u8>>) {
+    if let Some(frame) = Arc::into_inner(frame) {
+        // The encoder may have ended.
+        let _ = used.send(frame);
+    }
+}
+
 fn begin<'scope>(
     scope: &'scope Scope<'scope, '_>,
     dir: &Path,
     cell: NonZeroU32,
     number: VolumeNumber,
+    used: &Sender<Vec<u8>>,
 ) -> Result<Open<'scope>, TransferError> {
     let path = dir.join(number.file_name());
     let file = File::create_new(&path).map_err(|e| TransferError::io(&path, e))?;
     let (sums, frames) = sync_channel::<Arc<Vec<u8>>>(WAITING);
+    let used = used.clone();
     let summer = scope.spawn(move || {
         let mut hash = Sha256::new();
         while let Ok(frame) = frames.recv() {
             hash.update(&**frame);
+            give_back(frame, &used);
         }
         Digest::from_bytes(hash.finalize().into())
     });

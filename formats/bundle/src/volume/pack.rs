@@ -1,6 +1,6 @@
 //! Packs blobs into volumes.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 
 use chantal_contract::{
     Digest, Measured,
@@ -20,6 +20,8 @@ use crate::{
 const LEAST_PART: u64 = 1 << 20;
 /// The content of a full frame.
 const FRAME: usize = 8 << 20;
+/// Bytes that are read and hashed at once, while they are in the cache.
+const READ: usize = 256 << 10;
 const _: () = assert!(FRAME as u64 == FRAME_BYTES);
 
 /// Where a [`Packer`] puts what it packs; threads may stand behind it.
@@ -27,7 +29,7 @@ pub trait Volumes {
     /// What may fail.
     type Error: From<PackError>;
 
-    /// Takes the content of the current volume's next frame, and returns an empty buffer for the one after.
+    /// Takes the content of the current volume's next frame, and returns a buffer for the one after, whatever it holds.
     fn frame(&mut self, content: Vec<u8>) -> Result<Vec<u8>, Self::Error>;
 
     /// Waits until every frame that was taken is encoded, and returns how many bytes the current volume has.
@@ -52,7 +54,9 @@ pub struct Packer<V: Volumes> {
     begun: bool,
     /// The most bytes that the frames of the current volume may have.
     bound: u64,
+    /// Room for a frame, of which `filled` bytes are taken.
     buffer: Vec<u8>,
+    filled: usize,
 }
 
 impl<V: Volumes> Packer<V> {
@@ -61,8 +65,8 @@ impl<V: Volumes> Packer<V> {
         if !(VOLUME_BYTES_LEAST..=VOLUME_BYTES).contains(&limit) {
             return Err(PackError::Limit { found: limit });
         }
-        let buffer = Vec::with_capacity(FRAME);
-        Ok(Self { out, limit, volume: VolumeNumber::FIRST, begun: false, bound: 0, buffer })
+        let buffer = vec![0; FRAME];
+        Ok(Self { out, limit, volume: VolumeNumber::FIRST, begun: false, bound: 0, buffer, filled: 0 })
     }
 
     /// Packs the next blob, reading exactly its bytes; refuses one that is not what its name says.
@@ -91,7 +95,7 @@ impl<V: Volumes> Packer<V> {
 
     /// Learns how many bytes the volume really has, where until now the most that it may have was known.
     fn settle(&mut self) -> Result<(), V::Error> {
-        if !self.buffer.is_empty() {
+        if self.filled > 0 {
             self.hand_over()?;
         }
         self.bound = self.out.settled()?;
@@ -104,7 +108,7 @@ impl<V: Volumes> Packer<V> {
     }
 
     fn fits(&self, size: u64) -> bool {
-        size <= MEMBER_BYTES && volume_bound(self.bound, self.buffer.len() as u64, size) <= self.limit
+        size <= MEMBER_BYTES && volume_bound(self.bound, self.filled as u64, size) <= self.limit
     }
 
     fn whole(&mut self, blob: Measured, content: &mut dyn Read) -> Result<(), V::Error> {
@@ -142,7 +146,7 @@ impl<V: Volumes> Packer<V> {
     /// Returns the sizes of a blob's parts: what is left of this volume first, then volumes to themselves.
     fn plan(&self, size: u64) -> Option<Vec<u64>> {
         let mut sizes = Vec::new();
-        let (mut bound, mut buffered, mut left) = (self.bound, self.buffer.len() as u64, size);
+        let (mut bound, mut buffered, mut left) = (self.bound, self.filled as u64, size);
         while left > 0 {
             let room = largest(self.limit, bound, buffered).min(MEMBER_BYTES);
             if room < LEAST_PART.min(left) {
@@ -178,17 +182,19 @@ impl<V: Volumes> Packer<V> {
     ) -> Result<u64, V::Error> {
         let mut left = size;
         while left > 0 {
-            let room = ((FRAME - self.buffer.len()) as u64).min(left).min(256 << 10);
-            let from = self.buffer.len();
-            let n = Read::take(&mut *content, room).read_to_end(&mut self.buffer);
-            let n = n.map_err(|source| PackError::Read { blob: blob.sha256, source })?;
-            if n == 0 {
-                break;
-            }
+            let room = usize::try_from(left).unwrap_or(usize::MAX).min(FRAME - self.filled).min(READ);
+            let room = self.buffer.get_mut(self.filled..self.filled + room).unwrap_or_default();
+            let n = match content.read(room) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(source) => return Err(PackError::Read { blob: blob.sha256, source }.into()),
+            };
             for hash in &mut *hashes {
-                hash.update(self.buffer.get(from..).unwrap_or_default());
+                hash.update(room.get(..n).unwrap_or_default());
             }
             left -= n as u64;
+            self.filled += n;
             self.hand_over_full()?;
         }
         let zeros = [0; ustar::BLOCK];
@@ -199,9 +205,10 @@ impl<V: Volumes> Packer<V> {
 
     fn append(&mut self, mut bytes: &[u8]) -> Result<(), V::Error> {
         while !bytes.is_empty() {
-            let room = FRAME - self.buffer.len();
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
-            self.buffer.extend_from_slice(now);
+            let (now, later) = bytes.split_at((FRAME - self.filled).min(bytes.len()));
+            let room = self.buffer.get_mut(self.filled..self.filled + now.len()).unwrap_or_default();
+            room.copy_from_slice(now);
+            self.filled += now.len();
             self.hand_over_full()?;
             bytes = later;
         }
@@ -209,14 +216,17 @@ impl<V: Volumes> Packer<V> {
     }
 
     fn hand_over_full(&mut self) -> Result<(), V::Error> {
-        if self.buffer.len() == FRAME { self.hand_over() } else { Ok(()) }
+        if self.filled == FRAME { self.hand_over() } else { Ok(()) }
     }
 
     fn hand_over(&mut self) -> Result<(), V::Error> {
-        self.bound += frames_bound(self.buffer.len() as u64);
-        let content = std::mem::take(&mut self.buffer);
+        self.bound += frames_bound(self.filled as u64);
+        let mut content = std::mem::take(&mut self.buffer);
+        content.truncate(self.filled);
         self.buffer = self.out.frame(content)?;
-        self.buffer.clear();
+        // What comes back from a full frame is as long as it must be, and need not be cleared.
+        self.buffer.resize(FRAME, 0);
+        self.filled = 0;
         Ok(())
     }
 
@@ -229,7 +239,7 @@ impl<V: Volumes> Packer<V> {
 
     fn end_volume(&mut self) -> Result<(), V::Error> {
         self.append(&ustar::END)?;
-        if !self.buffer.is_empty() {
+        if self.filled > 0 {
             self.hand_over()?;
         }
         self.out.end_volume(self.volume)
