@@ -47,7 +47,7 @@ pub(super) fn judge(store: &Store, dir: &Path) -> Result<Judged, TransferError> 
 
 /// Finds the accepted document that the chain contains; without one, says which is nearest.
 fn accepted(store: &Store, dir: &Path, front: &Front) -> Result<TrustDocument, TransferError> {
-    let known = known(store)?;
+    let mut known = known(store)?;
     let contains = |document: &TrustDocument| {
         let link = front.chain.get(document.version as usize - 1);
         document.encode().is_ok_and(|bytes| link.is_some_and(|l| l.document == bytes))
@@ -55,6 +55,8 @@ fn accepted(store: &Store, dir: &Path, front: &Front) -> Result<TrustDocument, T
     if let Some(document) = known.iter().find(|d| contains(d)) {
         return Ok(document.clone());
     }
+    // A site verifies its own bundles, too; but its trust in itself says nothing about somebody else's.
+    known.retain(|document| document.collector != *store.site());
     // Of one collector alone the chain rule can say what is wrong: older, or forked.
     if let [only] = known.as_slice()
         && let Err(source) = trust::document::follow(only, &front.chain)
@@ -70,10 +72,10 @@ fn accepted(store: &Store, dir: &Path, front: &Front) -> Result<TrustDocument, T
     })
 }
 
-/// Reads the newest accepted trust document of every other collector; a site's own bundles are for others.
+/// Reads the newest accepted trust document of every collector, this site among them.
 fn known(store: &Store) -> Result<Vec<TrustDocument>, TransferError> {
     let mut known = Vec::new();
-    for collector in store.catalog().collectors()?.into_iter().filter(|site| site != store.site()) {
+    for collector in store.catalog().collectors()? {
         if let Some((_, digest)) = store.catalog().trust(&collector)? {
             let bytes = store.pool().read(&digest, TRUST_BYTES as u64)?;
             let document = TrustDocument::parse(&bytes).map_err(|e| TransferError::Untrusted {

@@ -198,10 +198,15 @@ fn one(
     if !left.is_empty() {
         let have = job.volumes().filter(|n| !left.contains(n)).collect::<Vec<_>>();
         job.note_pending(&have, at)?;
-        if let Some((number, source)) = taken.damaged.into_iter().find(|(n, _)| left.contains(n)) {
-            let damaged = vec![number];
-            return Err(TransferError::Damaged { bundle: name, damaged, source: Box::new(source) });
-        }
+    }
+    // Refused even if nothing is missing: what a damaged volume holds beside its blobs was signed as well.
+    let mut damaged: Vec<VolumeNumber> = taken.damaged.iter().map(|(number, _)| *number).collect();
+    damaged.dedup();
+    if let Some((_, source)) = taken.damaged.into_iter().next() {
+        return Err(TransferError::Damaged { bundle: name, damaged, source: Box::new(source) });
+    }
+    if !left.is_empty() {
+        let have = job.volumes().filter(|n| !left.contains(n)).collect();
         let need = left.into_iter().collect();
         return Ok(ImportOutcome::Waiting { bundle: name, have, need });
     }

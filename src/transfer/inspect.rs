@@ -208,7 +208,11 @@ impl Check<'_> {
                     if let Some(list) = announced.take()
                         && let Some(path) = files.get(&list.volume)
                     {
-                        open = Some(OpenVolume::begin(path, list)?);
+                        let number = list.volume;
+                        match OpenVolume::begin(path, list) {
+                            Ok(begun) => open = Some(begun),
+                            Err(fault) => drop(self.bad.insert(number, fault)),
+                        }
                     }
                     if let Some(mut volume) = open.take() {
                         match self.member(&mut volume, &member, &mut buffer) {

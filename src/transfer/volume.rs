@@ -35,7 +35,17 @@ impl OpenVolume {
     /// Opens a volume's file; nothing of it is seen but checked cells.
     pub fn begin(path: &Path, list: CellList) -> Result<Self, TransferError> {
         let file = medium::open(path)?;
-        let number = list.volume;
+        let (number, size) = (list.volume, list.size);
+        let found = file.metadata().map_err(|e| TransferError::io(path, e))?.len();
+        // Seen at once and not after hours; and the same on every run, however much of it was taken before.
+        if found != size {
+            let source = if found < size {
+                CellError::Cut { volume: number, found, size }
+            } else {
+                CellError::TooLong { volume: number, size }
+            };
+            return Err(TransferError::Cell { path: path.into(), source });
+        }
         let (pieces, received) = sync_channel(WAITING);
         let (recycle, spare) = channel();
         thread::spawn(move || {

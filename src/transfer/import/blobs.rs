@@ -31,7 +31,7 @@ pub(super) struct Taken {
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Volumes that could not be read to their end, and why.
+    /// Volumes of which no copy could be read to its end, and why.
     pub damaged: Vec<(VolumeNumber, TransferError)>,
 }
 
@@ -61,6 +61,7 @@ pub(super) fn take(
         }
     }
     job.reporter.event(Report::End { task: &task });
+    taken.damaged.retain(|(number, _)| open.contains(number));
     Ok(taken)
 }
 
@@ -103,7 +104,14 @@ impl Pass<'_> {
                     if let Some(list) = announced.take()
                         && let Some(path) = self.chosen.get(&list.volume)
                     {
-                        open = Some(OpenVolume::begin(path, list)?);
+                        let number = list.volume;
+                        match OpenVolume::begin(path, list) {
+                            Ok(begun) => open = Some(begun),
+                            Err(fault) => {
+                                self.give_up(number, fault)?;
+                                failed.push(number);
+                            }
+                        }
                     }
                     let Some(mut volume) = open.take() else { continue };
                     let number = volume.number();

@@ -130,13 +130,17 @@ fn a_collector_that_is_not_trusted_is_not_believed() {
     let (collector, _) = sides();
     let written = bundle(&collector);
     let receiver = Side::new("plant-7");
-    // It trusts itself, as every site does; and then another collector of the same name with another key.
-    assert!(matches!(refused(receiver.import(&written.path)), TransferError::Untrusted { .. }));
-    let impostor = Side::new("hq");
-    receiver.trust(&impostor);
+    // It trusts itself, as every site does, and that is no help.
     let error = refused(receiver.import(&written.path));
-    assert!(matches!(error, TransferError::Stranger { .. }), "{error}");
+    assert!(matches!(error, TransferError::NoTrust { .. }), "{error}");
     assert!(error.hint().unwrap().contains("chantal trust add"));
+    // A collector of the same name with another key is another one.
+    receiver.trust(&Side::new("hq"));
+    assert!(matches!(refused(receiver.import(&written.path)), TransferError::Untrusted { .. }));
+    receiver.trust(&Side::new("hq2"));
+    assert!(matches!(refused(receiver.import(&written.path)), TransferError::Stranger { .. }));
+    // The collector itself verifies what it wrote.
+    assert!(verify(&collector.store, &[written.path], &Silent).unwrap()[0].is_good());
 }
 
 #[test]
