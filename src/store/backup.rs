@@ -92,7 +92,7 @@ impl Store {
             self.catalog().settle(&turn)?;
             file::read(self.journal().path())?
         };
-        report.entries = journal.iter().filter(|b| **b == b'\n').count() as u64;
+        report.entries = journal.split(|b| *b == b'\n').count().saturating_sub(1) as u64;
         let mut encoder =
             zstd::stream::write::Encoder::new(Output::create(partial)?, LEVEL).map_err(fault)?;
         encoder.include_checksum(true).map_err(fault)?;
@@ -162,8 +162,7 @@ impl Store {
         let stage = Stage::new(&root.join("tmp"))?;
         let staged = unpack(backup, &stage)?;
         // refuse before anything is changed
-        let (chain, _) = gather(root, staged.journal.clone(), backup)?;
-        drop(chain);
+        gather(root, staged.journal.clone(), backup)?;
         let mut report = staged.place(root)?;
         let mended = mend(root, staged.journal, backup)?;
         report.entries = mended.entries;
@@ -305,7 +304,7 @@ fn gather(root: &Path, others: Vec<Line>, path: &Path) -> Result<(Vec<Line>, u64
 
 /// Writes the journal that all copies together hold, and lets the catalog be replayed from it.
 fn mend(root: &Path, others: Vec<Line>, path: &Path) -> Result<RestoreReport, StoreError> {
-    let _turn = lock::wait(&journal::lock_path(root))?;
+    let turn = lock::wait(&journal::lock_path(root))?;
     let (chain, held) = gather(root, others, path)?;
     if chain.is_empty() {
         return Err(StoreError::damaged(path, "the whole", "no copy of the journal holds an entry"));
@@ -322,7 +321,7 @@ fn mend(root: &Path, others: Vec<Line>, path: &Path) -> Result<RestoreReport, St
     if file::exists(&root.join("catalog.sqlite"))? {
         Catalog::open(root)?.start_over()?;
     }
-    drop(_turn);
+    drop(turn);
     Store::open(root)?;
     let entries = chain.len() as u64;
     Ok(RestoreReport { entries, regained: entries.saturating_sub(held), ..RestoreReport::default() })

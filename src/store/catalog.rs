@@ -150,7 +150,7 @@ pub struct PublishedRow {
 }
 
 /// How long another process's transaction is waited for.
-const BUSY: Duration = Duration::from_secs(60);
+const BUSY: Duration = Duration::from_mins(1);
 
 impl Catalog {
     /// Opens the catalog below a store's root, or makes it; one that SQLite cannot read is put aside.

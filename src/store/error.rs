@@ -262,7 +262,7 @@ impl StoreError {
 
 /// Tells whether one of the store's errors is inside.
 fn is_ours(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<StoreError>())
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<StoreError>)
 }
 
 /// Lists at most eight of `names`.

@@ -99,7 +99,7 @@ impl Manifests {
             }
             None => Sink::Full(Frame::create(&path, Encoding::Full)?),
         };
-        let writer = Writer::new(sink, header).map_err(|source| StoreError::from_new_manifest(source))?;
+        let writer = Writer::new(sink, header).map_err(StoreError::from_new_manifest)?;
         Ok(ManifestWriter { manifests: self.clone(), stage, path, writer })
     }
 
@@ -118,8 +118,7 @@ impl Manifests {
 
     /// Returns the manifest that this one is stored against, if it is stored so.
     pub(super) fn stored_against(&self, manifest: &Digest) -> Result<Option<Digest>, StoreError> {
-        let path = self.path(manifest);
-        Ok(match self.encoding(manifest, &path)?.0 {
+        Ok(match self.encoding(manifest)?.0 {
             Encoding::Full => None,
             Encoding::Delta { base, .. } => Some(base),
         })
@@ -130,7 +129,7 @@ impl Manifests {
         let stage = Stage::new(&self.tmp)?;
         let staged = stage.path();
         let mut reader = self.open(manifest)?;
-        let copied = self.copy_full(&mut self.bytes(manifest)?, &staged);
+        let copied = copy_full(&mut self.bytes(manifest)?, &staged);
         let mut read = || -> Result<Digest, ManifestError> {
             while reader.next_raw()?.is_some() {}
             Ok(reader.digest())
@@ -157,24 +156,19 @@ impl Manifests {
         StoreError::damaged(&self.path(manifest), "the whole", "its bytes are not what its name says")
     }
 
-    fn copy_full(&self, bytes: &mut dyn BufRead, to: &Path) -> Result<(), StoreError> {
-        let mut frame = Frame::create(to, Encoding::Full)?;
-        std::io::copy(bytes, &mut frame).map_err(|e| StoreError::io(to, e))?;
-        frame.finish()
-    }
-
     /// Chooses what a new manifest is stored against, and the depth that it gets.
     fn base(&self, predecessor: Option<&Digest>) -> Result<Option<(Digest, u32)>, StoreError> {
         let Some(base) = predecessor else { return Ok(None) };
         if !self.has(base)? {
             return Ok(None);
         }
-        let depth = self.encoding(base, &self.path(base))?.0.depth() + 1;
+        let depth = self.encoding(base)?.0.depth() + 1;
         Ok((depth < CHAIN).then_some((*base, depth)))
     }
 
     /// Reads how a manifest is stored, and leaves the file after that.
-    fn encoding(&self, manifest: &Digest, path: &Path) -> Result<(Encoding, BufReader<File>), StoreError> {
+    fn encoding(&self, manifest: &Digest) -> Result<(Encoding, BufReader<File>), StoreError> {
+        let path = &self.path(manifest);
         let opened = file::open_if_there(path)?
             .ok_or(StoreError::Missing { what: Object::Manifest, digest: *manifest })?;
         let mut input = BufReader::with_capacity(64 << 10, opened);
@@ -189,7 +183,7 @@ impl Manifests {
         let mut above = None;
         loop {
             let path = self.path(&next);
-            let (encoding, input) = self.encoding(&next, &path)?;
+            let (encoding, input) = self.encoding(&next)?;
             let frame = Blame::decode(input, &path)?;
             if above.is_some_and(|above| encoding.depth() + 1 != above) {
                 return Err(StoreError::damaged(&path, "the first line", "its depth is not one less"));
@@ -246,7 +240,7 @@ impl ManifestWriter {
         }
         if !worthwhile {
             let full = stage.path();
-            manifests.copy_full(&mut manifests.staged_bytes(&path)?, &full)?;
+            copy_full(&mut manifests.staged_bytes(&path)?, &full)?;
             path = full;
         }
         file::settle(&path, &to)?;
@@ -265,6 +259,13 @@ impl Manifests {
         let frame = Blame::decode(input, path)?;
         Ok(Layer::new(self.bytes(&base)?, BufReader::with_capacity(16 << 10, frame), path.into()))
     }
+}
+
+/// Stores bytes whole.
+fn copy_full(bytes: &mut dyn BufRead, to: &Path) -> Result<(), StoreError> {
+    let mut frame = Frame::create(to, Encoding::Full)?;
+    std::io::copy(bytes, &mut frame).map_err(|e| StoreError::io(to, e))?;
+    frame.finish()
 }
 
 /// What takes a new manifest's bytes.

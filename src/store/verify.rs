@@ -104,7 +104,7 @@ impl Store {
             report.found(Subject::Pack, error);
         }
         let roots = self.roots()?;
-        let needs = self.verify_manifests(&roots, &mut report)?;
+        let needs = self.verify_manifests(&roots, &mut report);
         for record in &needs.records {
             report.records += 1;
             if let Err(error) = self.packs().get(record) {
@@ -129,12 +129,12 @@ impl Store {
                 None => report.found(subject, "it is not in the pool"),
             }
         }
-        self.blame(&roots, &mut report)?;
+        self.blame(&roots, &mut report);
         report.problems.sort_by(|a, b| (a.what, &a.why).cmp(&(b.what, &b.why)));
         Ok(report)
     }
 
-    fn verify_manifests(&self, roots: &Roots, report: &mut VerifyReport) -> Result<Needs, StoreError> {
+    fn verify_manifests(&self, roots: &Roots, report: &mut VerifyReport) -> Needs {
         let mut needs = Needs::default();
         needs.blobs.extend(roots.blobs.iter().map(|blob| (*blob, 0)));
         let mut all: BTreeSet<Digest> = roots.states.keys().chain(&roots.bases).copied().collect();
@@ -169,7 +169,7 @@ impl Store {
                 }
             }
         }
-        Ok(needs)
+        needs
     }
 
     /// Hashes every blob, on all cores; returns those that are damaged.
@@ -259,7 +259,7 @@ impl Store {
     }
 
     /// Finds who needs what is damaged or missing.
-    fn blame(&self, roots: &Roots, report: &mut VerifyReport) -> Result<(), StoreError> {
+    fn blame(&self, roots: &Roots, report: &mut VerifyReport) {
         let mut needed: BTreeMap<Digest, BTreeSet<Address>> = BTreeMap::new();
         for problem in &report.problems {
             if let Subject::Object(_, digest) = &problem.what {
@@ -267,7 +267,7 @@ impl Store {
             }
         }
         if needed.is_empty() {
-            return Ok(());
+            return;
         }
         for (manifest, root) in &roots.states {
             let mut note = |digest: &Digest| {
@@ -300,6 +300,5 @@ impl Store {
                 problem.needed_by = needed.get(digest).cloned().unwrap_or_default();
             }
         }
-        Ok(())
     }
 }

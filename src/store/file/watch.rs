@@ -59,6 +59,7 @@ impl fmt::Display for Op<'_> {
 }
 
 /// Asks whether a change may be made; only a test refuses.
+#[cfg_attr(not(test), expect(clippy::unnecessary_wraps, reason = "a test refuses"))]
 pub(super) fn before(op: &Op<'_>) -> io::Result<()> {
     tracing::trace!(target: "chantal::file", "{op}");
     #[cfg(test)]

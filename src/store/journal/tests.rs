@@ -191,7 +191,7 @@ fn what_a_newer_version_wrote_is_refused_as_such() {
     let body = &body[..body.rfind(",\"check\"").unwrap()];
     let check = &Digest::of(body.as_bytes()).hex()[..16];
     let mut text = fs::read_to_string(journal(dir.path())).unwrap();
-    text.push_str(&format!("{body},\"check\":\"{check}\"}}\n"));
+    text = format!("{text}{body},\"check\":\"{check}\"}}\n");
     fs::write(journal(dir.path()), text).unwrap();
     drop(store);
     let error = Store::open(dir.path()).unwrap_err();

@@ -52,9 +52,9 @@ fn read(manifests: &Manifests, name: &Digest) -> Result<Digest, StoreError> {
 
 fn lines(count: usize, round: usize) -> Vec<Line> {
     (0..count)
-        .filter(|n| (n * 7 + round) % 61 != 0)
+        .filter(|n| !(n * 7 + round).is_multiple_of(61))
         .map(|n| {
-            let changed = if (n + round) % 43 == 0 { round } else { 0 };
+            let changed = if (n + round).is_multiple_of(43) { round } else { 0 };
             file(&format!("pool/{n:06}.deb"), &format!("{n} {changed}"))
         })
         .collect()

@@ -238,8 +238,7 @@ impl Pack {
         let damaged = |why: &str| StoreError::damaged(&self.path, format!("block {number}"), why);
         let extent = self.extents.get(number as usize).ok_or_else(|| damaged("there is none"))?;
         let end = extent.start.checked_add(u64::from(extent.stored));
-        if end.is_none_or(|end| end > self.footer.index) || extent.decoded > BLOCK_LIMIT + BLOCK_BYTES as u32
-        {
+        if end.is_none_or(|end| end > self.footer.index) || extent.decoded > BLOCK_LIMIT {
             return Err(damaged("its place in the table cannot be"));
         }
         let bytes = file::read_at(&self.file, &self.path, extent.start, extent.stored as usize)?;
