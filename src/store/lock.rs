@@ -92,6 +92,10 @@ pub(super) fn take(locks: &Path, lock: Lock<'_>) -> Result<LockGuard, StoreError
         }
         Err(TryLockError::Error(e)) => return Err(StoreError::io(&path, e)),
     }
+    if lock != Lock::Shared {
+        // nobody else holds it: whatever notes there are were left by the dead
+        holders(locks, lock)?;
+    }
     Ok(LockGuard { _file: held, mark: Some(mark(locks, lock)?) })
 }
 

@@ -71,8 +71,7 @@ impl Packs {
         let (pack, place) =
             self.find(record)?.ok_or(StoreError::Missing { what: Object::Record, digest: *record })?;
         let block = self.block(&pack, place.block)?;
-        let (start, length) = (place.offset as usize, place.length as usize);
-        let bytes = start.checked_add(length).and_then(|end| block.get(start..end)).unwrap_or_default();
+        let bytes = place.of(&block).unwrap_or_default();
         if Digest::of(bytes) == *record {
             Ok(bytes.to_vec())
         } else {

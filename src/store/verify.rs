@@ -17,9 +17,10 @@ use crate::report::{Event as Said, Reporter};
 /// How closely is looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Every manifest is read and named rightly, every blob that is needed is there with the right size, every record is there.
+    /// Every manifest and pack is read and named rightly, every blob that is needed is there with the right size, every
+    /// record is there.
     Quick,
-    /// Every blob in the pool is hashed anew, too; damaged ones are put aside into `pool/damaged/`.
+    /// Every record and every blob in the pool is hashed anew, too; damaged ones are put aside into `pool/damaged/`.
     Full,
 }
 
@@ -100,15 +101,15 @@ impl Store {
     /// Verifies everything that live states rest on. The caller holds [`Lock::Shared`](super::Lock).
     pub fn verify(&self, depth: Depth, reporter: &dyn Reporter) -> Result<VerifyReport, StoreError> {
         let mut report = self.verify_db()?;
-        for error in self.packs().verify()? {
+        for error in self.packs().verify(depth)? {
             report.found(Subject::Pack, error);
         }
         let roots = self.roots()?;
         let needs = self.verify_manifests(&roots, &mut report);
         for record in &needs.records {
             report.records += 1;
-            if let Err(error) = self.packs().get(record) {
-                report.found(Subject::Object(Object::Record, *record), error);
+            if !self.packs().has(record)? {
+                report.found(Subject::Object(Object::Record, *record), "it is in no pack");
             }
         }
         let hashed = match depth {

@@ -57,6 +57,26 @@ fn an_append_is_found_by_all_that_look() {
 }
 
 #[test]
+fn many_append_at_once_and_each_entry_follows_the_last() {
+    let (dir, store) = new();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            // each opens the store anew: the kernel's locks keep them apart as they would two processes
+            let store = Store::open(dir.path()).unwrap();
+            scope.spawn(move || {
+                for n in 0..20 {
+                    store.journal().append(synced(&format!("{thread} {n}")), at(n)).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(store.journal().verify().unwrap().entries, 81);
+    let history = store.catalog().history(&Name::new("bookworm").unwrap()).unwrap();
+    assert_eq!(history.iter().map(|r| r.number).rev().collect::<Vec<_>>(), (2..=81).collect::<Vec<_>>());
+    assert!(store.verify_db().unwrap().is_good());
+}
+
+#[test]
 fn what_is_not_there_is_named_beside_what_is() {
     let (_dir, store) = new();
     store.journal().append(synced("1"), at(1)).unwrap();

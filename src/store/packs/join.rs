@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use chantal_contract::Digest;
 
 use super::{MANY, Pack, Packs, Stage, lock, pack};
-use crate::store::{StoreError, file};
+use crate::store::{Depth, StoreError, file};
 
 impl Packs {
     /// Joins the packs that are not much larger than the newest one, so that there are few; under the packs' lock.
@@ -112,11 +112,11 @@ impl Packs {
         self.refresh().map(drop)
     }
 
-    /// Reads a pack whole: its name, its tables, every block, every record; returns its number of records.
-    pub(in crate::store) fn verify(&self) -> Result<Vec<StoreError>, StoreError> {
+    /// Reads every pack whole and compares it with its name; looks at each record, too, if asked to. Returns what is wrong.
+    pub(in crate::store) fn verify(&self, depth: Depth) -> Result<Vec<StoreError>, StoreError> {
         let mut faults = Vec::new();
         for name in super::names(&self.shared.dir)? {
-            match self.verify_one(name) {
+            match self.verify_one(name, depth) {
                 Ok(()) => {}
                 Err(error @ (StoreError::Damaged { .. } | StoreError::Io { .. })) => faults.push(error),
                 Err(error) => return Err(error),
@@ -125,7 +125,7 @@ impl Packs {
         Ok(faults)
     }
 
-    fn verify_one(&self, name: Digest) -> Result<(), StoreError> {
+    fn verify_one(&self, name: Digest, depth: Depth) -> Result<(), StoreError> {
         let path = pack::path(&self.shared.dir, &name);
         let mut measurer = chantal_contract::Expect::at_most(u64::MAX).measure();
         let mut opened = file::open(&path)?;
@@ -137,10 +137,34 @@ impl Packs {
             }
             measurer.update(buffer.get(..n).unwrap_or_default())?;
         }
-        if measurer.finish()?.sha256 == name {
-            Ok(())
-        } else {
-            Err(StoreError::damaged(&path, "the whole", "its bytes are not what its name says"))
+        if measurer.finish()?.sha256 != name {
+            return Err(StoreError::damaged(&path, "the whole", "its bytes are not what its name says"));
+        }
+        match Pack::open(&self.shared.dir, name)? {
+            Some(pack) if depth == Depth::Full => verify_records(&pack),
+            _ => Ok(()),
         }
     }
+}
+
+/// Compares every record with its digest, block by block.
+fn verify_records(pack: &Pack) -> Result<(), StoreError> {
+    let mut entries = Vec::new();
+    pack.each_entry(&mut |name, place| {
+        entries.push((name, place));
+        Ok(())
+    })?;
+    entries.sort_unstable_by_key(|(_, place)| (place.block, place.offset));
+    let mut current: Option<(u32, Vec<u8>)> = None;
+    for (name, place) in entries {
+        let block = match &current {
+            Some((number, block)) if *number == place.block => block,
+            _ => &current.insert((place.block, pack.block(place.block)?)).1,
+        };
+        if place.of(block).map(Digest::of) != Some(name) {
+            let at = format!("record {name}");
+            return Err(StoreError::damaged(pack.path(), at, "its bytes are not what its name says"));
+        }
+    }
+    Ok(())
 }

@@ -32,6 +32,14 @@ pub(super) struct Place {
     pub length: u32,
 }
 
+impl Place {
+    /// Cuts the record out of its decoded block.
+    pub(super) fn of(self, block: &[u8]) -> Option<&[u8]> {
+        let start = self.offset as usize;
+        block.get(start..start.checked_add(self.length as usize)?)
+    }
+}
+
 /// Where a block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {

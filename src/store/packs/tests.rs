@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::Depth;
 
 fn scratch() -> (tempfile::TempDir, Packs) {
     let dir = crate::store::tests::scratch();
@@ -81,7 +82,7 @@ fn many_small_packs_become_few_and_lose_nothing() {
     for (n, name) in names.iter().enumerate() {
         assert_eq!(reader.get(name).unwrap(), record(n));
     }
-    assert!(packs.verify().unwrap().is_empty());
+    assert!(packs.verify(Depth::Full).unwrap().is_empty());
 }
 
 #[test]
@@ -112,7 +113,7 @@ fn any_flipped_bit_is_found() {
         bad[byte] ^= 1 << (byte % 8);
         std::fs::write(&path, bad).unwrap();
         let fresh = Packs::new(dir.path());
-        assert_eq!(fresh.verify().unwrap().len(), 1, "byte {byte}");
+        assert_eq!(fresh.verify(Depth::Full).unwrap().len(), 1, "byte {byte}");
         for (n, name) in names.iter().enumerate() {
             // it may be lost, but never another
             if let Ok(found) = fresh.get(name) {
