@@ -12,6 +12,7 @@ mod import;
 mod inspect;
 mod medium;
 mod sorter;
+mod vet;
 mod volume;
 
 use jiff::Timestamp;
@@ -21,6 +22,7 @@ pub use export::{ExportPlan, ExportRequest, How, PlannedState, VOLUME_SIZE, Writ
 pub use held::Since;
 pub use import::{ImportOutcome, Imported, import};
 pub use inspect::{Inspection, Verification, VolumeVerdict, inspect, verify};
+pub use vet::Policies;
 
 /// Returns what a bundle says of when it was made: `SOURCE_DATE_EPOCH`, or now.
 ///

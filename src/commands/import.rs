@@ -1,18 +1,22 @@
 //! `chantal import`: proves bundles and makes their states current.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
+use anyhow::Context as _;
 use chantal_bundle::VolumeNumber;
+use chantal_contract::{Kind, name::Name};
 use serde::Serialize;
 
 use super::{bundle, context::Context, ending::Ending, printer::complain};
 use crate::{
     commands::ending,
+    config::{Config, FilePath},
     report::{
         Event,
         human::{age, count, size},
     },
     transfer::{self, ImportOutcome, Imported, TransferError},
+    trust::{Keyring, Proof},
 };
 
 /// Prove bundles and make their states current
@@ -54,9 +58,31 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     if args.dry_run {
         return bundle::verify(&args.paths, context);
     }
-    let (_, store) = context.open()?;
-    let outcomes = transfer::import(&store, &args.paths, context.now, context.reporter.as_ref())?;
+    let (config, store) = context.open()?;
+    let own = policies(&config, context)?;
+    let policies = |name: &Name, kind: Kind| own.get(&(name.clone(), kind));
+    let outcomes = transfer::import(&store, &args.paths, &policies, context.now, context.reporter.as_ref())?;
     tell(outcomes, context)
+}
+
+/// Returns what the site itself asks of repositories that arrive: of those whose entry names keys.
+fn policies(config: &Config, context: &Context) -> anyhow::Result<BTreeMap<(Name, Kind), Proof>> {
+    let mut policies = BTreeMap::new();
+    for repository in &config.repositories {
+        if repository.has_upstream() || repository.keys.is_empty() {
+            continue;
+        }
+        let paths: Vec<_> = repository.keys.iter().map(FilePath::resolve).collect();
+        for kind in [Kind::Apt, Kind::Rpm] {
+            let keyring = Keyring::load(&paths)
+                .with_context(|| format!("cannot read the keys of `{}`", repository.name))?;
+            let metadata = repository.verify_metadata(kind);
+            let packages = repository.verify_packages(kind);
+            let proof = Proof { keyring, metadata, packages, now: context.now };
+            policies.insert((repository.name.clone(), kind), proof);
+        }
+    }
+    Ok(policies)
 }
 
 fn tell(outcomes: Vec<Result<ImportOutcome, TransferError>>, context: &Context) -> anyhow::Result<Ending> {

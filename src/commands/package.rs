@@ -1,8 +1,8 @@
 //! `chantal package`: what the indexes of held states list.
 
-use std::{collections::BTreeMap, fs::File, io::BufReader};
+use std::collections::BTreeMap;
 
-use chantal_contract::{Entry, FormatError, Key, Line, RepoPath, Step, Version};
+use chantal_contract::{Entry, FormatError, Key, Line, Mode, RepoPath, State as _, Step, Version};
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -22,11 +22,8 @@ use crate::{
             printable,
         },
     },
-    store::{Address, Evidence, Store, StoreError, evidence::Item},
+    store::{Address, Store, StoreError},
 };
-
-/// Bytes of a list of evidence.
-const EVIDENCE_BYTES: u64 = 64 << 20;
 
 /// Look up packages
 #[derive(Debug, clap::Args)]
@@ -167,8 +164,9 @@ fn read(
     rows: &mut Vec<Row>,
 ) -> Result<(), ReadError> {
     let recorded = store.catalog().resolve(address)?;
-    let snapshot = store.snapshot(&recorded.state.manifest)?;
-    let format = formats::from_header(chantal_contract::State::header(&snapshot))?;
+    let holding = store.holding(&recorded.state)?;
+    let snapshot = holding.snapshot();
+    let format = formats::from_header(snapshot.header())?;
     let mut found = Vec::new();
     let keep = |key: &Key, summary: &str, files: Vec<FileRow>, record: &[u8]| Row {
         repository: address.to_string(),
@@ -185,7 +183,7 @@ fn read(
     snapshot.each_line::<ReadError>(&mut |line| {
         match line {
             Line::File { path, entry: Entry::Present { measured, .. } }
-                if chantal_contract::State::header(&snapshot).mode != chantal_contract::Mode::Mirror =>
+                if snapshot.header().mode != Mode::Mirror =>
             {
                 sizes.insert(path.clone(), measured.size);
             }
@@ -206,7 +204,10 @@ fn read(
         Ok(())
     })?;
     if !listed {
-        let mut open = opener(store, &snapshot, recorded.state.evidence.as_ref())?;
+        let mut open = |path: &RepoPath| {
+            let found = holding.open(path)?;
+            Ok(found.map(|(file, measured)| -> Held { (Box::new(file), measured) }))
+        };
         replay::<ReadError>(format.as_ref(), &Proved, &mut open, &mut |step| {
             if let Step::Package(package, record) = step
                 && matches(&package.key.name, &package.summary)
@@ -230,33 +231,6 @@ fn read(
     });
     rows.append(&mut found);
     Ok(())
-}
-
-/// Opens files of a state: published ones, and those that travel as evidence only.
-fn opener<'a>(
-    store: &'a Store,
-    snapshot: &'a crate::store::Snapshot,
-    evidence: Option<&chantal_contract::Digest>,
-) -> Result<impl FnMut(&RepoPath) -> Result<Option<Held>, ReadError> + use<'a>, ReadError> {
-    let mut pages = BTreeMap::new();
-    if let Some(evidence) = evidence {
-        for item in Evidence::parse(&store.pool().read(evidence, EVIDENCE_BYTES)?)?.items() {
-            if let Item::Page { path, blob } = item {
-                pages.insert(path.clone(), *blob);
-            }
-        }
-    }
-    Ok(move |path: &RepoPath| {
-        let measured = match snapshot.file(path)? {
-            Some(measured) => measured,
-            None => match pages.get(path) {
-                Some(measured) => *measured,
-                None => return Ok(None),
-            },
-        };
-        let file: File = store.pool().open(&measured.sha256)?;
-        Ok(Some((Box::new(BufReader::with_capacity(1 << 16, file)) as _, measured)))
-    })
 }
 
 fn table(packages: Vec<Row>, context: &Context) -> anyhow::Result<()> {

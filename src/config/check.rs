@@ -118,10 +118,14 @@ fn format(role: Role, repository: &Repository, faults: &mut Vec<Fault>) {
     if repository.verify.packages == Some(Policy::IfPresent) {
         fault(format!("`{name}`: `verify: packages` is `require` or `off`"), "");
     }
-    let wants_keys = kind.is_some_and(|kind| {
-        repository.verify_metadata(kind) == Policy::Require
-            || repository.verify_packages(kind) == Policy::Require
-    });
+    let wants_keys = match kind {
+        Some(kind) => {
+            repository.verify_metadata(kind) == Policy::Require
+                || repository.verify_packages(kind) == Policy::Require
+        }
+        // a receiver's entry asks for what it says, and for nothing else
+        None => [repository.verify.metadata, repository.verify.packages].contains(&Some(Policy::Require)),
+    };
     if wants_keys && repository.keys.is_empty() {
         fault(
             format!("`{name}` requires signatures and names no keys"),

@@ -42,18 +42,46 @@ pub fn replay<E: From<FormatError>>(
         match found {
             None => walk.feed(&want, Answer { body: None, base: None, next: None }, &mut out)?,
             Some((mut reader, measured)) => {
-                if want.expect.size.is_some_and(|size| size != measured.size) {
-                    let found = format!("{} bytes", measured.size);
-                    return Err(
-                        FormatError::malformed(&want.path, "size", "what its index promises", found).into()
-                    );
-                }
+                check(&want, measured, reader.as_mut())?;
                 let body = Some(Body::checked(reader.as_mut(), measured));
                 walk.feed(&want, Answer { body, base: None, next: None }, &mut out)?;
             }
         }
     }
     Ok(walk.finish(visit)?)
+}
+
+/// Holds a file against what an index promises of it; it is read only where no SHA-256 and no size can tell.
+pub fn check(want: &Want, measured: Measured, file: &mut dyn ReadSeek) -> Result<(), FormatError> {
+    let expect = &want.expect;
+    let differs =
+        |expected: String, found: String| Err(FormatError::malformed(&want.path, "content", expected, found));
+    if let Some(size) = expect.size.filter(|size| *size != measured.size) {
+        return differs(format!("{size} bytes"), format!("{} bytes", measured.size));
+    }
+    if let Some(sha256) = expect.sha256() {
+        return if sha256 == measured.sha256 { Ok(()) } else { differs(sha256.hex(), measured.sha256.hex()) };
+    }
+    if expect.checksums.is_empty() {
+        return Ok(());
+    }
+    let decode = |source| FormatError::Decode { file: want.path.clone(), source };
+    let mut measurer = expect.measure();
+    loop {
+        let bytes = file.fill_buf().map_err(decode)?;
+        if bytes.is_empty() {
+            break;
+        }
+        let read = bytes.len();
+        if let Err(mismatch) = measurer.update(bytes) {
+            return differs("what its index promises".into(), mismatch.to_string());
+        }
+        file.consume(read);
+    }
+    if let Err(mismatch) = measurer.finish() {
+        return differs("what its index promises".into(), mismatch.to_string());
+    }
+    file.rewind().map_err(decode)
 }
 
 fn missing(want: &Want) -> FormatError {

@@ -188,6 +188,14 @@ pub enum TransferError {
         /// The collectors that are trusted.
         known: Vec<SiteName>,
     },
+    /// Upstream's proof does not satisfy the site's own policy.
+    #[error("`{repository}` does not satisfy this site's own policy: {source}")]
+    Policy {
+        /// The repository.
+        repository: Name,
+        /// Why.
+        source: Box<chantal_contract::FormatError>,
+    },
     /// The signature is good, and the manifest is none.
     #[error("`{}`: {source}", path.display())]
     Manifest {
@@ -371,6 +379,7 @@ impl TransferError {
         match self {
             Self::Untrusted { .. }
             | Self::Stranger { .. }
+            | Self::Policy { .. }
             | Self::NoTrust { .. }
             | Self::Manifest { .. }
             | Self::WrongStream { .. }
@@ -406,6 +415,9 @@ impl TransferError {
             Self::OwnTrust { source } | Self::Untrusted { source, .. } => source.hint(),
             Self::NoTrust { .. } | Self::Stranger { .. } => Some(
                 "`chantal key show` on the collector prints its key; `chantal trust add KEYFILE` here trusts it".into(),
+            ),
+            Self::Policy { .. } => Some(
+                "compare the repository's `keys` and `verify` here with what upstream publishes; nothing became current".into(),
             ),
             Self::NothingThere { .. } => Some("`chantal sync` first".into()),
             Self::UnknownBase { .. } => Some(

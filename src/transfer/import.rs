@@ -22,6 +22,7 @@ use super::{
     TransferError,
     admit::{self, Admitted},
     medium,
+    vet::{Policies, vet},
 };
 use crate::{
     report::Reporter,
@@ -83,10 +84,12 @@ fn place(admitted: &Admitted) -> Place {
 /// Imports what lies at the given paths: bundle directories, media that hold such, or volumes, in any order.
 ///
 /// Bundles are taken in the order of their sequence; after one that fails, none of its stream is tried.
-/// A bundle that is not believed is one of the errors inside; the outer one is of finding any.
+/// A bundle that is not believed is one of the errors inside; the outer one is of finding any. Nothing becomes current that the
+/// site's own `policies` refuse.
 pub fn import(
     store: &Store,
     paths: &[PathBuf],
+    policies: &Policies<'_>,
     at: Timestamp,
     reporter: &dyn Reporter,
 ) -> Result<Vec<Result<ImportOutcome, TransferError>>, TransferError> {
@@ -122,7 +125,7 @@ pub fn import(
         if failed.contains(&collector) {
             continue;
         }
-        let outcome = one(store, bundle, &found.loose, at, reporter);
+        let outcome = one(store, bundle, &found.loose, policies, at, reporter);
         if outcome.is_err() {
             failed.insert(collector);
         }
@@ -168,6 +171,7 @@ fn one(
     store: &Store,
     bundle: Gathered,
     loose: &BTreeMap<VolumeNumber, Vec<PathBuf>>,
+    policies: &Policies<'_>,
     at: Timestamp,
     reporter: &dyn Reporter,
 ) -> Result<ImportOutcome, TransferError> {
@@ -209,6 +213,9 @@ fn one(
         let have = job.volumes().filter(|n| !left.contains(n)).collect();
         let need = left.into_iter().collect();
         return Ok(ImportOutcome::Waiting { bundle: name, have, need });
+    }
+    for state in &admitted.manifest.states {
+        vet(store, &state.repository, &state_of(state), policies)?;
     }
     let kept_names = job.commit(at)?;
     let manifest = admitted.manifest.clone();
@@ -307,14 +314,8 @@ impl Job<'_> {
                     _ => names.push(name.clone()),
                 }
             }
-            let became = StateRef {
-                manifest: state.manifest,
-                evidence: state.evidence,
-                date: state.date,
-                valid_until: state.valid_until,
-            };
             let (repository, base) = (state.repository.clone(), state.base);
-            states.push(Carried { repository, base, state: became, names });
+            states.push(Carried { repository, base, state: state_of(state), names });
         }
         let event = Event::Imported {
             from: manifest.collector.clone(),
@@ -326,6 +327,15 @@ impl Job<'_> {
         };
         self.store.journal().append(event, at)?;
         Ok(kept)
+    }
+}
+
+fn state_of(carried: &CarriedState) -> StateRef {
+    StateRef {
+        manifest: carried.manifest,
+        evidence: carried.evidence,
+        date: carried.date,
+        valid_until: carried.valid_until,
     }
 }
 

@@ -193,7 +193,7 @@ impl Side {
     }
 
     fn import_all(&self, paths: &[PathBuf]) -> Vec<Result<ImportOutcome, TransferError>> {
-        match import(&self.store, paths, at(200), &Silent) {
+        match import(&self.store, paths, &|_, _| None, at(200), &Silent) {
             Ok(outcomes) => outcomes,
             Err(error) => vec![Err(error)],
         }

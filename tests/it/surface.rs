@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     clients,
-    world::{Site, text},
+    world::{Site, World, text},
 };
 
 fn chantal() -> Command {
@@ -111,6 +111,77 @@ fn trust_is_not_added_unasked() {
     assert!(said.contains(other), "{said}");
     plant.fails(2, ["trust", "add", key, "--fingerprint", "SHA256:AAAA"]);
     assert!(!plant.ok(["trust", "show"]).contains("hq"));
+}
+
+#[test]
+fn a_receiver_holds_what_arrives_against_its_own_keys() {
+    let world = World::with_files();
+    let bundle = world.deliver(1);
+    let at = world.upstreams.dir.clone();
+    let policy = |debian: &str, tools: &str| {
+        format!(
+            "repositories:\n  - {{ name: debian, keys: [{0}/{debian}] }}\n  - {{ name: tools, path: rpm/tools, keys: [{0}/{tools}], verify: {{ metadata: require }} }}\n",
+            at.display()
+        )
+    };
+    let bundle = bundle.to_str().unwrap();
+    for (debian, tools, refused) in [("rpm.asc", "rpm.asc", "debian"), ("apt.asc", "apt.asc", "tools")] {
+        world.plant.configure("receiver", "plant-7", &policy(debian, tools));
+        let said = world.plant.fails(3, ["import", bundle]);
+        assert!(said.contains(&format!("`{refused}` does not satisfy this site's own policy")), "{said}");
+        assert!(said.contains("none of which is a configured key"), "{said}");
+        assert!(world.plant.ok(["--json", "status"]).contains("\"imports\":[]"), "something became current");
+    }
+    world.plant.configure("receiver", "plant-7", &policy("apt.asc", "rpm.asc"));
+    world.plant.ok(["import", bundle]);
+    world.plant.ok(["publish"]);
+    assert!(world.plant.published("rpm/tools/repodata/repomd.xml").is_file());
+    let listed = world.plant.ok(["package", "list", "debian"]);
+    assert!(listed.contains("hello") && listed.contains("1.0-1"), "{listed}");
+    let shown = world.plant.ok(["package", "show", "hello", "debian"]);
+    assert!(shown.contains("Package: hello"), "{shown}");
+    for (text, repository) in [("hel", "tools"), ("h?llo*", "wheels"), ("GREET", "debian")] {
+        assert!(world.plant.ok(["package", "search", text]).contains(repository), "{text}");
+    }
+}
+
+#[test]
+fn snapshots_are_named_compared_and_deleted() {
+    let mut world = World::with_files();
+    let hq = |args: &[&str]| world.hq.ok(args.iter().copied());
+    hq(&["sync"]);
+    hq(&["snapshot", "create", "--name", "v1", "--dry-run"]);
+    assert!(!hq(&["snapshot", "list"]).contains("v1"));
+    hq(&["snapshot", "create", "--name", "v1"]);
+    hq(&["snapshot", "create", "--name", "v1"]);
+    world.upstreams.grow();
+    let hq = |args: &[&str]| world.hq.ok(args.iter().copied());
+    hq(&["sync"]);
+    let said = world.hq.fails(2, ["snapshot", "create", "--name", "v1"]);
+    assert!(said.contains("exists already, and is another state"), "{said}");
+    let changed = hq(&["snapshot", "diff", "debian@v1", "debian"]);
+    assert!(changed.contains("+ file") && changed.contains("hello_1.1-1"), "{changed}");
+    assert!(
+        changed.contains("~ file    dists/stable/InRelease") && changed.contains(" added, "),
+        "{changed}"
+    );
+    let stat = hq(&["--json", "snapshot", "diff", "debian@v1", "debian@v1", "--stat"]);
+    assert!(stat.contains("\"added\":0,\"removed\":0,\"changed\":0"), "{stat}");
+    assert!(hq(&["repo", "history", "debian"]).lines().count() >= 3);
+    hq(&["publish", "tools@v1"]);
+    let said = world.hq.fails(2, ["snapshot", "delete", "tools@v1"]);
+    assert!(said.contains("hint: `chantal unpublish tools@v1` first"), "{said}");
+    hq(&["unpublish", "tools@v1"]);
+    hq(&["snapshot", "copy", "wheels@v1", "v1-kept"]);
+    hq(&["snapshot", "prune", "--keep", "1"]);
+    let listed = hq(&["snapshot", "list"]);
+    assert!(listed.contains("wheels@v1-kept") && !listed.contains("wheels@v1 "), "{listed}");
+    assert!(listed.contains("debian@v1") && listed.contains("tools@v1"), "{listed}");
+    hq(&["snapshot", "delete", "tools@v1", "debian@v1"]);
+    let said = world.hq.fails(1, ["snapshot", "show", "tools@v1"]);
+    assert!(said.contains("tools@v1"), "{said}");
+    hq(&["gc", "--grace", "0"]);
+    hq(&["verify", "--full"]);
 }
 
 #[test]
