@@ -189,15 +189,23 @@ impl Catalog {
     }
 
     /// Runs a query; if SQLite finds the file damaged, replays it from the journal and runs it once more.
+    ///
+    /// Not for what runs under the journal's lock: that uses [`Catalog::raw`].
     fn with<T>(&self, query: impl Fn(&mut Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let first = query(&mut self.db());
         match first {
             Err(source) if is_damage(&source) => {
                 self.start_over()?;
-                query(&mut self.db()).map_err(|e| self.error(e))
+                self.refresh()?;
+                self.raw(query)
             }
             other => other.map_err(|e| self.error(e)),
         }
+    }
+
+    /// Runs a query once.
+    fn raw<T>(&self, query: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        query(&mut self.db()).map_err(|e| self.error(e))
     }
 
     /// Puts the file aside and makes an empty one, which the next query fills from the journal.

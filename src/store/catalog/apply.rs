@@ -17,17 +17,17 @@ impl Catalog {
         if lines.is_empty() {
             return Ok(());
         }
-        self.with(|db| apply_all(db, lines, Former::Kept))
+        self.raw(|db| apply_all(db, lines, Former::Kept))
     }
 
     /// Empties all tables but the caches and applies entries from the first one on, all or none.
     pub(super) fn apply_anew(&self, lines: &[(Line, Tail)]) -> Result<(), StoreError> {
-        self.with(|db| apply_all(db, lines, Former::Forgotten))
+        self.raw(|db| apply_all(db, lines, Former::Forgotten))
     }
 
     /// Returns the last entry that was applied.
     pub(super) fn applied(&self) -> Result<Option<Tail>, StoreError> {
-        self.with(|db| {
+        self.raw(|db| {
             db.query_row(
                 "SELECT number, hash, start, end FROM entry ORDER BY number DESC LIMIT 1",
                 [],

@@ -34,8 +34,11 @@ impl Catalog {
     /// Brings the catalog up to the journal, if it is not.
     pub(in crate::store) fn refresh(&self) -> Result<(), StoreError> {
         let length = std::fs::metadata(&self.journal).map_err(|e| StoreError::io(&self.journal, e))?.len();
-        if self.applied()?.is_some_and(|tail| tail.end == length) {
-            return Ok(());
+        match self.applied() {
+            Ok(Some(tail)) if tail.end == length => return Ok(()),
+            Err(error) if !is_damaged(&error) => return Err(error),
+            // behind, empty or damaged: settling finds out
+            _ => {}
         }
         let turn = lock::wait(&self.lock)?;
         self.settle(&turn).map(drop)
@@ -43,6 +46,16 @@ impl Catalog {
 
     /// Brings the catalog up to the journal under the journal's lock, and returns the last entry.
     pub(in crate::store) fn settle(&self, _turn: &File) -> Result<Tail, StoreError> {
+        match self.try_settle() {
+            Err(error) if is_damaged(&error) => {
+                self.start_over()?;
+                self.try_settle()
+            }
+            other => other,
+        }
+    }
+
+    fn try_settle(&self) -> Result<Tail, StoreError> {
         let length = match std::fs::metadata(&self.journal) {
             Ok(found) => found.len(),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -142,7 +155,7 @@ impl Catalog {
         if tail.number == 0 {
             return Ok(true);
         }
-        self.with(|db| {
+        self.raw(|db| {
             db.query_row(
                 "SELECT EXISTS (SELECT 1 FROM entry WHERE number = ? AND hash = ?)",
                 rusqlite::params![tail.number, tail.hash.hex()],
@@ -153,7 +166,7 @@ impl Catalog {
 
     /// Returns the catalog's copy of the journal's lines after an entry; those that are damaged are left out.
     pub(in crate::store) fn lines_after(&self, number: u64) -> Result<Vec<Line>, StoreError> {
-        let texts: Vec<String> = self.with(|db| {
+        let texts: Vec<String> = self.raw(|db| {
             db.prepare_cached("SELECT line FROM entry WHERE number > ? ORDER BY number")?
                 .query_map([number], |row| row.get(0))?
                 .collect()
@@ -164,4 +177,9 @@ impl Catalog {
     fn note(&self, change: impl FnOnce(&mut Settlement)) {
         change(&mut self.settlement.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// Tells whether the catalog's file is no catalog.
+fn is_damaged(error: &StoreError) -> bool {
+    matches!(error, StoreError::Catalog { source, .. } if super::is_damage(source))
 }

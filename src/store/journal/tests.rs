@@ -202,6 +202,32 @@ fn a_catalog_that_is_lost_damaged_old_or_foreign_is_replayed() {
 }
 
 #[test]
+fn a_catalog_that_rots_while_it_is_used_still_answers_right() {
+    for table in ["state", "entry", "named"] {
+        let (dir, store) = new();
+        for n in 1..=50 {
+            store.journal().append(synced(&n.to_string()), at(n)).unwrap();
+        }
+        store.vacuum().unwrap();
+        drop(store);
+        let path = dir.path().join("catalog.sqlite");
+        let root: usize = rusqlite::Connection::open(&path)
+            .unwrap()
+            .query_row("SELECT rootpage FROM sqlite_master WHERE name = ?", [table], |row| row.get(0))
+            .unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[(root - 1) * 4096..root * 4096].fill(0xa5);
+        fs::write(&path, bytes).unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(newest(&store), Some(state("50").manifest), "{table}");
+        let all = store.catalog().resolve(&Address::parse("bookworm@none").unwrap()).unwrap_err();
+        assert!(matches!(all, StoreError::NotFound { .. }), "{table}: {all}");
+        assert!(store.catalog().settlement().put_aside, "{table}");
+        assert!(store.verify_db().unwrap().is_good(), "{table}");
+    }
+}
+
+#[test]
 fn what_a_newer_version_wrote_is_refused_as_such() {
     let (dir, store) = new();
     let tail = store.journal().verify().unwrap();
