@@ -173,7 +173,7 @@ fn a_release_whose_time_has_passed_is_refused_unless_allowed() {
     let mut world = World::with_files();
     world.upstreams.apt.release_fields.push("Valid-Until: Thu, 01 Jan 2026 00:00:00 UTC".into());
     world.upstreams.publish();
-    refused(&world.hq, "debian", 3, &["Valid-Until"]);
+    refused(&world.hq, "debian", 3, &["valid until"]);
     let path = world.hq.dir.join("chantal.yaml");
     let configuration =
         fs::read_to_string(&path).unwrap().replacen("    apt:", "    expired: allow\n    apt:", 1);
@@ -194,7 +194,7 @@ fn find(dir: &Path, end: &str) -> String {
 fn a_release_from_the_future_is_refused() {
     let mut world = World::with_files();
     world.upstreams.apt.publish_at(jiff::Timestamp::now().as_second() + 3_600);
-    refused(&world.hq, "debian", 3, &["Date"]);
+    refused(&world.hq, "debian", 3, &["in the future"]);
 }
 
 #[test]
