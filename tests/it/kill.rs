@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Calls that change a file system, or order such changes.
-const CALLS: [&str; 17] = [
+const CALLS: [&str; 22] = [
     "openat",
     "write",
     "pwrite64",
@@ -32,6 +32,11 @@ const CALLS: [&str; 17] = [
     "fchmod",
     "copy_file_range",
     "utimensat",
+    "unlinkat",
+    "mkdirat",
+    "link",
+    "flock",
+    "close",
 ];
 
 /// Kills `args` in copies of `site` at up to `most` points of every call, re-runs it, and lets `check` look; returns the points.
@@ -71,7 +76,7 @@ fn kill_everywhere(
                 String::from_utf8_lossy(&again.stderr)
             );
             check(&site, &at);
-            when += 1 + when / 4;
+            when += 1 + when / 6;
         }
     }
     points
@@ -108,7 +113,7 @@ fn sync_killed_anywhere_converges() {
     let reference = Site { dir: reference };
     reference.ok(["sync"]);
     let expected = states(&reference);
-    let points = kill_everywhere(&world.hq.dir, &scratch, &["sync"], 12, &|site, at| {
+    let points = kill_everywhere(&world.hq.dir, &scratch, &["sync"], 18, &|site, at| {
         assert_eq!(states(site), expected, "{at}");
         site.ok(["verify", "--full"]);
     });
