@@ -53,17 +53,14 @@ pub struct Storage {
 impl Storage {
     /// Returns the address under which clients reach the published directory, without a trailing slash.
     pub fn base_url(&self) -> String {
-        match &self.url {
-            Some(url) => url.value().trim_end_matches('/').to_owned(),
-            None => {
-                let path = self.published.resolve();
-                let path = std::path::absolute(&path).unwrap_or(path);
-                url::Url::from_directory_path(&path)
-                    .map_or_else(|()| format!("file://{}", path.display()), |url| url.to_string())
-                    .trim_end_matches('/')
-                    .to_owned()
-            }
+        if let Some(url) = &self.url {
+            return url.value().trim_end_matches('/').to_owned();
         }
+        let path = self.published.resolve();
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let url = url::Url::from_directory_path(&path)
+            .map_or_else(|()| format!("file://{}", path.display()), |url| url.to_string());
+        url.trim_end_matches('/').to_owned()
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) fn vet(
     let mut keep = |step: Step<'_>| {
         match step {
             Step::Package(package, _) => {
-                listed.extend(package.files.into_iter().map(|want| (want, What::Package)))
+                listed.extend(package.files.into_iter().map(|want| (want, What::Package)));
             }
             Step::File(want) => listed.push((want, What::Other)),
             _ => {}
