@@ -42,7 +42,7 @@ pub fn table(headings: &[(&str, Align)], rows: &[Vec<String>], width: Option<u16
 
 /// Returns how many columns the terminal has; 100 where it does not say.
 pub fn terminal_width() -> u16 {
-    Table::new().width().unwrap_or(100)
+    Table::new().width().filter(|columns| *columns > 0).unwrap_or(100)
 }
 
 /// Makes text safe for a terminal: control characters, as hostile metadata may hold, are shown as escapes.
