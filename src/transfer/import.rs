@@ -151,7 +151,7 @@ fn accept(store: &Store, news: &[chantal_bundle::TrustDocument], at: Timestamp) 
     Ok(())
 }
 
-/// Finds the bundles that were begun and wait for volumes; their manifests were believed then.
+/// Finds the bundles that were begun and wait for volumes; their manifests were believed then, and nothing was revoked since.
 fn waiting(store: &Store) -> Result<Vec<Gathered>, TransferError> {
     let mut waiting = Vec::new();
     for row in store.catalog().pending()? {
@@ -161,6 +161,11 @@ fn waiting(store: &Store) -> Result<Vec<Gathered>, TransferError> {
         let bytes = store.pool().read(&row.manifest, BUNDLE_MANIFEST_BYTES as u64)?;
         let path = store.pool().path(&row.manifest);
         let manifest = Manifest::parse(&bytes).map_err(|source| TransferError::Manifest { path, source })?;
+        let trusted = store.catalog().trust(&manifest.collector)?.map(|(version, _)| version);
+        if trusted != manifest.trust.last().map(|link| link.version) {
+            // Whether the newer trust document still admits it, its signatures must tell: the front is needed again.
+            continue;
+        }
         let admitted = Admitted { dir: PathBuf::new(), manifest, bytes, digest: row.manifest };
         waiting.push(Gathered { admitted, dirs: Vec::new() });
     }

@@ -78,7 +78,10 @@ impl Side {
     }
 
     fn trust(&self, other: &Side) {
-        let document = TrustDocument::first(other.store.site().clone(), other.key.public());
+        self.accept(TrustDocument::first(other.store.site().clone(), other.key.public()));
+    }
+
+    fn accept(&self, document: TrustDocument) {
         let batch = self.store.pool().batch().unwrap();
         let put = batch.put(&document.encode().unwrap()).unwrap();
         batch.flush().unwrap();

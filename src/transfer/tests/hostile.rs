@@ -251,3 +251,43 @@ fn a_store_without_trust_in_itself_exports_nothing() {
     let error = side.try_export(&["bookworm"], "none", VOLUME_SIZE).unwrap_err();
     assert!(matches!(error, TransferError::NoOwnTrust { .. }), "{error}");
 }
+
+/// Version 2 of a collector's trust document: as version 1, and the key of somebody else is revoked.
+fn second(collector: &Side, stranger: &Side) -> TrustDocument {
+    let mut document = TrustDocument::first(collector.store.site().clone(), collector.key.public());
+    document.version = 2;
+    document.revoked.push(chantal_bundle::trust::Revocation { key: stranger.key.fingerprint(), version: 2 });
+    document
+}
+
+#[test]
+fn a_new_trust_document_counts_even_if_its_bundle_is_refused() {
+    let (collector, receiver) = sides();
+    let before = bundle(&collector);
+    collector.accept(second(&collector, &receiver));
+    collector.state("bookworm", &[("a", b"b")], 2);
+    // Its base never came.
+    let refused_one = collector.export(&["bookworm"], "last");
+    assert_eq!(refused_one.manifest.trust.len(), 2);
+    assert!(matches!(refused(receiver.import(&refused_one.path)), TransferError::MissingBases { .. }));
+    let hq = site("hq");
+    assert_eq!(receiver.store.catalog().trust(&hq).unwrap().map(|(version, _)| version), Some(2));
+    // From now on an older chain is refused, however well it is signed.
+    let error = refused(receiver.import(&before.path));
+    assert!(error.to_string().contains("version 2 was accepted"), "{error}");
+    imported(receiver.import(&collector.export(&["bookworm"], "none").path));
+}
+
+#[test]
+fn a_waiting_import_is_judged_again_under_newer_trust() {
+    let (collector, receiver) = sides();
+    let written = bundle(&collector);
+    let (front, loose) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    copy_tree(&written.path, front.path());
+    let volume = "volume-0001.tar.zst";
+    fs::rename(front.path().join(volume), loose.path().join(volume)).unwrap();
+    assert!(matches!(receiver.import(front.path()), Ok(ImportOutcome::Waiting { .. })));
+    receiver.accept(second(&collector, &receiver));
+    assert!(matches!(receiver.import(loose.path()), Err(TransferError::Loose { .. })));
+    assert!(receiver.newest("bookworm").is_none());
+}
