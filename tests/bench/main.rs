@@ -13,6 +13,7 @@
 
 #[path = "../fixtures/lib.rs"]
 mod fixtures;
+mod store;
 mod upstream;
 
 use std::{
@@ -44,6 +45,7 @@ fn main() {
     );
     plan(&scratch.path().join("plan"), if quick { 6_000 } else { 63_440 });
     carry(&scratch.path().join("carry"), if quick { (60, 1 << 20) } else { (1_000, 1 << 20) });
+    store::measure(&scratch.path().join("store"), quick);
     differ(if quick { 100_000 } else { 1_000_000 });
 }
 
