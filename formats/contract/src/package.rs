@@ -51,7 +51,8 @@ impl Key {
                 if c == '%' || c == ' ' || c.is_control() {
                     let mut utf8 = [0; 4];
                     for byte in c.encode_utf8(&mut utf8).bytes() {
-                        out.push_str(&format!("%{byte:02x}"));
+                        out.push('%');
+                        out.push_str(&crate::digest::hex(&[byte]));
                     }
                 } else {
                     out.push(c);

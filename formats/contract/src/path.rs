@@ -111,7 +111,8 @@ impl RepoPath {
             if byte.is_ascii_alphanumeric() || b"-._~/!$&'()*+,;=:@".contains(&byte) {
                 out.push(char::from(byte));
             } else {
-                out.push_str(&format!("%{byte:02X}"));
+                out.push('%');
+                out.push_str(&crate::digest::hex(&[byte]).to_uppercase());
             }
         }
         out
@@ -196,7 +197,7 @@ mod tests {
         assert_eq!(long.len(), PATH_BYTES);
         assert!(RepoPath::new(&long[..PATH_BYTES - 1]).is_ok());
         let exact = format!("{0}/{0}/{0}/{1}/b", segment(SEGMENT_BYTES), segment(SEGMENT_BYTES - 2));
-        assert_eq!(exact.len(), PATH_BYTES - 1 - 0 + 0);
+        assert_eq!(exact.len(), PATH_BYTES - 1);
         assert!(RepoPath::new(&format!("{exact}b")).is_ok());
         assert_eq!(RepoPath::new(&format!("{exact}bb")).unwrap_err().fault(), PathFault::TooLong);
     }
