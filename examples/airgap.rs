@@ -71,7 +71,7 @@ struct Demo {
 
 impl Demo {
     fn run(&self) {
-        self.chapter("Three upstreams, signed with keys of their own, served on loopback");
+        chapter("Three upstreams, signed with keys of their own, served on loopback");
         let upstream = self.root.join("upstream");
         let mut apt = Archive::new(&upstream.join("debian"), "stable");
         apt.add(Deb::new("hello", "1.0-1").depends("greeting")).add(Deb::new("greeting", "1:2.0"));
@@ -88,7 +88,7 @@ impl Demo {
         let server = Server::directory(&upstream);
         println!("  {0}/debian  {0}/rpm  {0}/pypi/simple", server.url());
 
-        self.chapter("The connected side: a collector");
+        chapter("The connected side: a collector");
         self.chantal(".", &["init", "--role", "collector", "--site", "hq", "hq"]);
         self.configure(&server.url());
         self.chantal("hq", &["config", "check"]);
@@ -100,7 +100,7 @@ impl Demo {
         fs::write(self.root.join("hq.pub"), key).unwrap();
         let fingerprint = self.fingerprint();
 
-        self.chapter("Upstream moves on; only the change is written");
+        chapter("Upstream moves on; only the change is written");
         apt.add(Deb::new("hello", "1.1-1").depends("greeting")).publish();
         rpm.add(Rpm::new("hello", "1.1").requires("greeting")).publish();
         pypi.add(Wheel::new("hello-world", "1.1").requires("greeting>=1")).publish();
@@ -110,12 +110,12 @@ impl Demo {
             println!("  disk/{name}  {size} bytes");
         }
 
-        self.chapter("The upstream is gone");
+        chapter("The upstream is gone");
         server.stop();
         drop(server);
         fs::remove_dir_all(&upstream).unwrap();
 
-        self.chapter("The disconnected side: a receiver");
+        chapter("The disconnected side: a receiver");
         self.chantal(".", &["init", "--role", "receiver", "--site", "plant-7", "plant"]);
         self.chantal("plant", &["trust", "add", "../hq.pub", "--fingerprint", &fingerprint]);
         let bundles = self.bundles();
@@ -126,16 +126,12 @@ impl Demo {
         let web = Server::directory(self.root.join("plant/published"));
         self.clients(&web.url(), "1.0");
 
-        self.chapter("The second bundle");
+        chapter("The second bundle");
         self.chantal("plant", &["import", &format!("../disk/{}", bundles[1].0)]);
         self.chantal("plant", &["publish"]);
         self.clients(&web.url(), "1.1");
         self.chantal("plant", &["status"]);
         web.stop();
-    }
-
-    fn chapter(&self, title: &str) {
-        println!("\n── {title}");
     }
 
     /// Runs the program, shows command and output, and returns its standard output.
@@ -314,6 +310,10 @@ fn finish(command: &mut Command, show: bool) -> String {
         exit(1);
     }
     out
+}
+
+fn chapter(title: &str) {
+    println!("\n── {title}");
 }
 
 fn installed(program: &str) -> bool {

@@ -142,7 +142,9 @@ impl Side {
         records.commit().unwrap();
         lines.sort_by_key(Line::encode);
         let mut manifest = self.store.manifests().writer(&header, None).unwrap();
-        lines.iter().for_each(|line| manifest.line(line).unwrap());
+        for line in &lines {
+            manifest.line(line).unwrap();
+        }
         let manifest = manifest.finish().unwrap();
         let state = StateRef { manifest, evidence: None, date: None, valid_until: None };
         self.journal(repository, &state, second);

@@ -86,7 +86,9 @@ fn several_bundles_are_imported_in_their_order() {
     paths.reverse();
     let outcomes = receiver.import_all(&paths);
     assert_eq!(outcomes.len(), 3);
-    outcomes.into_iter().for_each(|outcome| drop(imported(outcome)));
+    for outcome in outcomes {
+        drop(imported(outcome));
+    }
     assert_eq!(receiver.read("bookworm", "a"), b"3");
     // A directory that holds bundles serves as well.
     let (_, other) = sides();
