@@ -58,11 +58,6 @@ impl Apt {
         Self { root: root.into() }
     }
 
-    /// Replaces the source.
-    pub fn sources(&self, text: &str) {
-        std::fs::write(self.root.join("etc/apt/sources.list.d/test.sources"), text).unwrap();
-    }
-
     pub fn command(&self, program: &str) -> Command {
         let at = |path: &str| self.root.join(path).display().to_string();
         let mut command = Command::new(program);

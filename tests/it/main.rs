@@ -1,5 +1,12 @@
 //! The one integration-test binary: the real program, real clients, upstreams of our own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests"
+)]
 
 #[path = "../fixtures/lib.rs"]
 mod fixtures;
