@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::format_push_string,
     clippy::print_stdout,
     missing_docs,
     reason = "a measurement talks"
