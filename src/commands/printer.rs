@@ -74,3 +74,8 @@ pub fn print(text: &str) -> anyhow::Result<()> {
             .and_then(|()| out.flush()),
     )
 }
+
+/// Opens stdout for data of which there may be much.
+pub fn stream() -> impl Write {
+    io::BufWriter::with_capacity(1 << 16, io::stdout().lock())
+}

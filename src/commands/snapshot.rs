@@ -1,5 +1,7 @@
 //! `chantal snapshot`: named states, and what differs between them.
 
+mod diff;
+
 use chantal_contract::{
     Line, State as _,
     name::{Name, SnapshotName},
@@ -14,10 +16,10 @@ use super::{
 };
 use crate::{
     report::{
-        human::{age, count, grouped, size, time},
+        human::{age, count, size, time},
         table::Align::Left,
     },
-    store::{Address, Change, Event, Lock, Recorded, Store, StoreError},
+    store::{Address, Event, Lock, Recorded, Store, StoreError},
 };
 
 /// Name, list, compare and delete states
@@ -141,7 +143,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
             list(repositories, &store, context)?;
         }
         Verb::Show { address, files } => show(address, *files, &store, context)?,
-        Verb::Diff { old, new, stat } => diff(old, new, *stat, &store, context)?,
+        Verb::Diff { old, new, stat } => diff::diff(old, new, *stat, &store, context)?,
         Verb::Copy { from, to, dry_run } => {
             let recorded = store.catalog().resolve(from)?;
             let _turn = store.lock(Lock::Repository(&from.repository))?;
@@ -395,93 +397,6 @@ fn show(address: &Address, list_files: bool, store: &Store, context: &Context) -
         }
         lines.join("\n")
     })
-}
-
-#[derive(Serialize)]
-struct Difference {
-    old: String,
-    new: String,
-    added: u64,
-    removed: u64,
-    changed: u64,
-    bytes_in: u64,
-    bytes_out: u64,
-    options_changed: bool,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    differences: Vec<DifferenceRow>,
-}
-
-#[derive(Serialize)]
-struct DifferenceRow {
-    change: &'static str,
-    kind: &'static str,
-    subject: String,
-}
-
-fn diff(old: &Address, new: &Address, stat: bool, store: &Store, context: &Context) -> anyhow::Result<()> {
-    let (before, after) = (store.catalog().resolve(old)?, store.catalog().resolve(new)?);
-    let mut found = Difference {
-        old: old.to_string(),
-        new: new.to_string(),
-        added: 0,
-        removed: 0,
-        changed: 0,
-        bytes_in: 0,
-        bytes_out: 0,
-        options_changed: false,
-        differences: Vec::new(),
-    };
-    let summary = store.diff(&before.state.manifest, &after.state.manifest, &mut |change| {
-        if !stat {
-            found.differences.push(DifferenceRow::from(&change));
-        }
-        Ok(())
-    })?;
-    (found.added, found.removed, found.changed) = (summary.added, summary.removed, summary.changed);
-    (found.bytes_in, found.bytes_out) = (summary.bytes_in, summary.bytes_out);
-    found.options_changed = summary.header;
-    context.printer.show(&found, |found| {
-        let mut lines: Vec<String> = found
-            .differences
-            .iter()
-            .map(|row| {
-                let mark = match row.change {
-                    "added" => '+',
-                    "removed" => '-',
-                    _ => '~',
-                };
-                format!("{mark} {:7} {}", row.kind, crate::report::table::printable(&row.subject))
-            })
-            .collect();
-        if found.options_changed {
-            lines.push("~ options  of the format".into());
-        }
-        lines.push(format!(
-            "{} added, {} removed, {} changed; {} new, {} gone",
-            grouped(found.added),
-            grouped(found.removed),
-            grouped(found.changed),
-            size(found.bytes_in),
-            size(found.bytes_out)
-        ));
-        lines.join("\n")
-    })
-}
-
-impl From<&Change> for DifferenceRow {
-    fn from(change: &Change) -> Self {
-        let (word, line) = match change {
-            Change::Added(line) => ("added", line),
-            Change::Removed(line) => ("removed", line),
-            Change::Changed { new, .. } => ("changed", new),
-        };
-        let (kind, subject) = match line {
-            Line::File { path, .. } => ("file", path.to_string()),
-            Line::Pkg { key, .. } => ("package", key.to_string()),
-            Line::Doc { kind, key, .. } => ("doc", format!("{kind} {key}")),
-        };
-        Self { change: word, kind, subject }
-    }
 }
 
 /// Returns the named snapshots of each repository beyond the newest `keep`.
