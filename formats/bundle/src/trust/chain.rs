@@ -95,8 +95,9 @@ pub fn extend(
         return Err(ChainError::Forked { version: accepted.version, accepted: digest, found });
     }
     // Known bytes need no proof; a signature that went bad on the way says that the medium cannot be believed.
-    let signers = signers(accepted.version, known, check)?;
-    require(accepted, &signers, accepted.version)?;
+    if !accepted.meets(TrustRole::Root, &signers(accepted.version, known, check)?) {
+        return Err(ChainError::NotOwned { version: accepted.version });
+    }
     let mut chain: Vec<TrustDocument> = Vec::new();
     for link in links.iter().skip(accepted_index + 1) {
         let former = chain.last().unwrap_or(accepted);
@@ -114,15 +115,6 @@ fn signers(version: u32, link: &Link, check: &dyn SignatureCheck) -> Result<Vec<
     Ok(link.signatures.iter().filter_map(|s| check.signer(Namespace::Trust, &link.document, s)).collect())
 }
 
-/// Asks that the signers meet a document's threshold of root keys.
-fn require(document: &TrustDocument, signers: &[PublicKey], version: u32) -> Result<(), ChainError> {
-    if document.meets(TrustRole::Root, signers) {
-        return Ok(());
-    }
-    let signed = document.keys_of(TrustRole::Root).filter(|k| signers.contains(k)).count();
-    Err(ChainError::NotSigned { version, signed, threshold: document.threshold(TrustRole::Root) })
-}
-
 fn step(
     former: &TrustDocument,
     link: &Link,
@@ -130,7 +122,10 @@ fn step(
 ) -> Result<TrustDocument, ChainError> {
     let version = former.version + 1;
     let signers = signers(version, link, check)?;
-    require(former, &signers, version)?;
+    if !former.meets(TrustRole::Root, &signers) {
+        let signed = former.keys_of(TrustRole::Root).filter(|k| signers.contains(k)).count();
+        return Err(ChainError::NotSigned { version, signed, threshold: former.threshold(TrustRole::Root) });
+    }
     let next = TrustDocument::parse(&link.document)?;
     let rule = |holds: bool, why| if holds { Ok(()) } else { Err(ChainError::Step { version, why }) };
     rule(next.version == version, "says that it is another version")?;

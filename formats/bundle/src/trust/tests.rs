@@ -160,6 +160,8 @@ fn a_broken_chain_is_refused() {
     own.thresholds.root = 2;
     assert!(matches!(refused(&own, &[1]), ChainError::NotOwned { version: 2 }));
     assert!(matches!(refused(&second(), &[1; SIGNATURES + 1]), ChainError::Signatures { .. }));
+    let unsigned = extend(&first(), &[link(&first(), &[2])], &check);
+    assert!(matches!(unsigned, Err(ChainError::NotOwned { version: 1 })));
     let forked = [link(&TrustDocument::first(site("hq"), key(9)), &[9])];
     assert!(matches!(extend(&first(), &forked, &check), Err(ChainError::Forked { version: 1, .. })));
 }
