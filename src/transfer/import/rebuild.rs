@@ -15,7 +15,7 @@ use crate::{
     store::{Batch, ManifestWriter, PackWriter, StoreError},
     transfer::{
         TransferError,
-        content::EVIDENCE_BYTES,
+        content::{self, EVIDENCE_BYTES},
         sorter::{Entry, Sorted, Sorter},
     },
 };
@@ -143,9 +143,21 @@ impl Work<'_> {
         if self.state.is_none() {
             return Err(self.job.contradiction("the states"));
         }
-        let known = self.job.store.manifests().has(&manifest)?;
-        self.building = if known { Building::Known } else { Building::Announced { base } };
+        let manifests = self.job.store.manifests();
+        if manifests.has(&manifest)? {
+            self.building = Building::Known;
+            return self.expect_kind(manifests.open(&manifest)?.header());
+        }
+        self.building = Building::Announced { base };
         Ok(())
+    }
+
+    /// Refuses a state of which the bundle's manifest says another format or mode than its own header.
+    fn expect_kind(&self, header: &Header) -> Result<(), TransferError> {
+        if self.state.is_some_and(|s| (s.format, s.mode) == (header.format, header.mode)) {
+            return Ok(());
+        }
+        Err(self.job.contradiction("format or mode of a state"))
     }
 
     /// Refuses a state whose evidence list the manifest names and neither the index nor the pool has.
@@ -185,9 +197,7 @@ impl Work<'_> {
         }
         let Building::Announced { base } = self.building else { return Ok(()) };
         let header = Header::parse_first_line(line).map_err(|e| self.patch(PatchError::Base(e.into())))?;
-        if self.state.is_none_or(|s| (s.format, s.mode) != (header.format, header.mode)) {
-            return Err(self.job.contradiction("format or mode of a state"));
-        }
+        self.expect_kind(&header)?;
         let manifests = self.job.store.manifests();
         let lines: Box<dyn Lines> = match &base {
             Some(base) => Box::new(manifests.open(base)?),
@@ -200,6 +210,10 @@ impl Work<'_> {
     }
 
     fn edit(&mut self, edit: Edit<'_>) -> Result<(), TransferError> {
+        if let (Building::Manifest { .. }, Edit::Added(line)) = (&self.building, edit) {
+            // Of a signed bundle, and still nobody's but the collector's word: no path leaves its tree here either.
+            content::need(line).map_err(|e| self.patch(PatchError::Base(e)))?;
+        }
         match &mut self.building {
             Building::Manifest { patch, writer } => patch
                 .edit::<Fault>(edit, &mut |line| Ok(writer.raw(line)?))

@@ -1,0 +1,155 @@
+//! Bundles that a trusted key signed and that lie all the same.
+
+use std::num::NonZeroU32;
+
+use chantal_bundle::{
+    Epoch, Namespace, Sequence,
+    delta::Edit,
+    index::Writer,
+    manifest::{self, CELL, CarriedState, Counts, Delivery, IndexFile, TrustLink},
+    seal,
+};
+use chantal_contract::Measured;
+
+use super::*;
+use crate::trust::sshsig;
+
+/// A bundle of one state, as a forger would have it.
+struct Forgery {
+    lines: Vec<String>,
+    /// What the manifest says that the lines hash to; the truth when left out.
+    promised: Option<Digest>,
+    format: Kind,
+    counts: Counts,
+    evidence: Option<Digest>,
+    site: &'static str,
+    requires: Vec<String>,
+}
+
+impl Forgery {
+    fn new(lines: &[String]) -> Self {
+        Self {
+            lines: lines.to_vec(),
+            promised: None,
+            format: Kind::Apt,
+            counts: Counts::default(),
+            evidence: None,
+            site: "plant-7",
+            requires: Vec::new(),
+        }
+    }
+
+    /// Writes the bundle, signed by the collector.
+    fn write(&self, collector: &Side) -> PathBuf {
+        let header =
+            Header { format: Kind::Apt, layout: 1, mode: Mode::Mirror, options: serde_json::json!({}) };
+        let first = header.first_line().unwrap();
+        let whole: String =
+            std::iter::once(&first).chain(&self.lines).fold(String::new(), |t, l| t + l + "\n");
+        let digest = self.promised.unwrap_or_else(|| Digest::of(whole.as_bytes()));
+        let mut index = Writer::new(Vec::new(), NonZeroU32::new(CELL).unwrap()).unwrap();
+        index.state(&name("bookworm"), digest, None).unwrap();
+        index.first(&first).unwrap();
+        for line in &self.lines {
+            index.edit(Edit::Added(line)).unwrap();
+        }
+        let (bytes, open_size, _) = index.finish().unwrap();
+        let document = TrustDocument::first(site("hq"), collector.key.public());
+        let chain = document.encode().unwrap();
+        let manifest = Manifest {
+            version: manifest::VERSION,
+            requires: Vec::new(),
+            collector: site("hq"),
+            site: site(self.site),
+            epoch: Epoch::FIRST,
+            sequence: Sequence::FIRST,
+            created: at(0),
+            delivery: Delivery::Full,
+            trust: vec![TrustLink { version: 1, sha256: Digest::of(&chain) }],
+            bases: Vec::new(),
+            presumed: Vec::new(),
+            states: vec![CarriedState {
+                repository: name("bookworm"),
+                manifest: digest,
+                base: None,
+                evidence: self.evidence,
+                names: Vec::new(),
+                format: self.format,
+                mode: Mode::Mirror,
+                date: None,
+                valid_until: None,
+                files: 0,
+                bytes: 0,
+            }],
+            index: IndexFile { size: bytes.len() as u64, sha256: Digest::of(&bytes), open_size },
+            cell: CELL,
+            volumes: Vec::new(),
+            counts: self.counts,
+        };
+        let mut text = String::from_utf8(manifest.encode().unwrap()).unwrap();
+        if let [feature] = self.requires.as_slice() {
+            let needs = format!("\"requires\": [\n    \"{feature}\"\n  ]");
+            text = text.replace("\"requires\": []", &needs);
+        }
+        let dir = collector.dir.path().join("forged");
+        for sub in ["", seal::TRUST, seal::SIGNATURES] {
+            fs::create_dir_all(dir.join(sub)).unwrap();
+        }
+        let sign = |namespace, bytes: &[u8]| sshsig::sign(&collector.key, namespace, bytes).unwrap();
+        let put = |name: String, bytes: &[u8]| fs::write(dir.join(name), bytes).unwrap();
+        let key = collector.key.fingerprint();
+        put("index.zst".into(), &bytes);
+        put("manifest.json".into(), text.as_bytes());
+        put(seal::collector_signature(&key), sign(Namespace::Bundle, text.as_bytes()).as_bytes());
+        put(seal::trust_document(1), &chain);
+        put(seal::trust_signature(1, &key), sign(Namespace::Trust, &chain).as_bytes());
+        dir
+    }
+}
+
+fn file(path: &str, content: &[u8]) -> String {
+    let measured = Measured { sha256: Digest::of(content), size: content.len() as u64 };
+    format!("file\t{path}\t{}\t{}\tpayload", measured.sha256, measured.size)
+}
+
+#[test]
+fn every_lie_is_found_before_anything_becomes_current() {
+    let (collector, receiver) = sides();
+    // The receiver holds one blob, so that an honest forgery would apply.
+    let batch = receiver.store.pool().batch().unwrap();
+    batch.put(b"held").unwrap();
+    batch.flush().unwrap();
+    let good = Forgery::new(&[file("a", b"held")]);
+    let lies = [
+        ("a path that leaves its tree", Forgery::new(&[file("../../etc/passwd", b"held")])),
+        ("an absolute path", Forgery::new(&[file("/etc/passwd", b"held")])),
+        ("a line that is none", Forgery::new(&["file\ta".into()])),
+        ("a path twice", Forgery::new(&[file("a", b"held"), file("a", b"held").replace("payload", "w")])),
+        ("a blob that is nowhere", Forgery::new(&[file("a", b"nowhere")])),
+        ("another size", Forgery::new(&[file("a", b"held").replace("\t4\t", "\t5\t")])),
+        ("another digest", Forgery { promised: Some(Digest::of(b"other")), ..Forgery::new(&good.lines) }),
+        ("another format", Forgery { format: Kind::Rpm, ..Forgery::new(&good.lines) }),
+        (
+            "records that are not there",
+            Forgery { counts: Counts { records: 1, ..Counts::default() }, ..Forgery::new(&good.lines) },
+        ),
+        (
+            "evidence that is not there",
+            Forgery { evidence: Some(Digest::of(b"evidence")), ..Forgery::new(&good.lines) },
+        ),
+        ("another site", Forgery { site: "plant-8", ..Forgery::new(&good.lines) }),
+        ("a feature of the future", Forgery { requires: vec!["parity".into()], ..Forgery::new(&good.lines) }),
+    ];
+    let entries = receiver.entries();
+    for (what, lie) in lies {
+        println!("{what}");
+        let error = refused(receiver.import(&lie.write(&collector)));
+        assert!(receiver.newest("bookworm").is_none(), "{what}: {error}");
+        if what.contains("feature") {
+            assert!(error.to_string().contains("`parity`"), "{error}");
+        }
+    }
+    assert_eq!(receiver.entries(), entries);
+    imported(receiver.import(&good.write(&collector)));
+    assert_eq!(receiver.read("bookworm", "a"), b"held");
+}
