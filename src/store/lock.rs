@@ -67,7 +67,7 @@ impl fmt::Display for Holder {
 /// A lock that is held until this is dropped or the process ends.
 #[derive(Debug)]
 pub struct LockGuard {
-    _file: File,
+    held: File,
     mark: Option<(File, PathBuf)>,
 }
 impl Drop for LockGuard {
@@ -75,6 +75,8 @@ impl Drop for LockGuard {
         if let Some((_, path)) = &self.mark {
             let _ = fs::remove_file(path);
         }
+        // closing would do, were it not for a child that another thread is just starting and that holds the same file
+        let _ = self.held.unlock();
     }
 }
 
@@ -96,7 +98,7 @@ pub(super) fn take(locks: &Path, lock: Lock<'_>) -> Result<LockGuard, StoreError
         // nobody else holds it: whatever notes there are were left by the dead
         holders(locks, lock)?;
     }
-    Ok(LockGuard { _file: held, mark: Some(mark(locks, lock)?) })
+    Ok(LockGuard { held, mark: Some(mark(locks, lock)?) })
 }
 
 /// Waits for a lock on a file of its own; for what takes no longer than an append.
