@@ -13,6 +13,7 @@ fn a_full_and_a_small_bundle_bring_a_site_up_to_date() {
     let first = collector.export(&["bookworm"], "acknowledged");
     assert_eq!(first.bundle.to_string(), "hq.plant-7-e01-000001");
     assert_eq!(first.manifest.delivery, Delivery::Full);
+    assert_eq!((first.manifest.states[0].files, first.manifest.states[0].bytes), (3, 300_001));
     let done = imported(receiver.import(&first.path));
     assert_eq!(done.blobs, 5);
     assert_eq!(receiver.newest("bookworm"), collector.newest("bookworm"));
