@@ -11,14 +11,14 @@ use std::{
     thread,
 };
 
-use chantal_contract::{Digest, Fingerprint, Format, Name, RepoPath, Verifier};
+use chantal_contract::{Digest, Entry, Fingerprint, Format, Line, Name, RepoPath, Role, Verifier};
 use jiff::{SignedDuration, Timestamp};
 use tokio::runtime::Handle;
 use url::Url;
 
 use crate::{
     report::{Event, Reporter},
-    store::{Lock, PackWriter, Store},
+    store::{Change, Lock, PackWriter, Store},
     upstream::fetch::{Access, Fetcher, Session},
 };
 
@@ -390,6 +390,9 @@ impl Syncing<'_> {
         }
         let complete = downloaded.missing.is_empty();
         let made = commit::state(job, supply, &gathered, &selection.chosen, &downloaded, records, former)?;
+        if let Some(former) = former {
+            self.tell_replaced(job, &former, &made.manifest)?;
+        }
         let rows = std::mem::take(&mut gathered.rows);
         let aliased: Vec<_> = gathered.aliased.drain(..).chain(downloaded.aliased).collect();
         let committed = commit::append(self.store, job, &made, complete, memory, (self.clock)())?;
@@ -408,6 +411,27 @@ impl Syncing<'_> {
             Committed::AsBefore => Outcome::Unchanged,
         };
         Ok(report)
+    }
+
+    /// Warns of packages whose bytes upstream replaced under an unchanged name; the former ones stay in former states.
+    fn tell_replaced(&self, job: &Job, former: &Digest, made: &Digest) -> Result<(), SyncError> {
+        let payload = |line: &Line| match line {
+            Line::File { path, entry: Entry::Present { measured, role: Role::Payload } } => {
+                Some((path.clone(), measured.sha256))
+            }
+            _ => None,
+        };
+        self.store.diff(former, made, &mut |change| {
+            if let Change::Changed { old, new } = change
+                && let (Some((path, was)), Some((_, is))) = (payload(&old), payload(&new))
+            {
+                let subject = format!("{}: {path}", job.name);
+                let text = format!("was replaced under its name: sha256:{was} before, sha256:{is} now");
+                self.reporter.event(Event::Warning { subject: &subject, text: &text });
+            }
+            Ok(())
+        })?;
+        Ok(())
     }
 }
 

@@ -206,5 +206,6 @@ fn a_file_that_changed_under_its_name_is_one_file_and_one_report() {
     let output = run(&mut world.hq.command(["sync", "debian"]));
     let said = text(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("hello_1.0-1_all.deb") && said.contains("replaced under its name"), "{said}");
     world.hq.ok(["verify", "--full"]);
 }
