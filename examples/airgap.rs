@@ -244,7 +244,9 @@ sites:
             return;
         }
         let root = self.root.join("dnf");
-        fs::create_dir_all(root.join("repos")).unwrap();
+        for dir in ["repos", "cache", "persist", "install", "log"] {
+            fs::create_dir_all(root.join(dir)).unwrap();
+        }
         fs::write(root.join("dnf.conf"), "[main]\n").unwrap();
         let repo = format!(
             "[tools]\nname=tools\nbaseurl={url}/tools\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\nmetadata_expire=0\ngpgkey=file://{}\n",

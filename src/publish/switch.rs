@@ -109,9 +109,12 @@ impl Spot {
             .chain(above.iter().map(|a| self.root.join(a)))
         {
             if !path.is_dir() {
-                fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(PublishError::io(&path))?;
+                // the parent of a bare name is the directory that the command runs in
+                let named = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                let above = named.unwrap_or(Path::new("."));
+                fs::create_dir_all(above).map_err(PublishError::io(above))?;
                 make_dir(&path)?;
-                sync(path.parent().unwrap_or(&path))?;
+                sync(above)?;
             }
         }
         // A tree of the other kind of switch, out of the way since the last one.

@@ -131,6 +131,10 @@ impl Store {
             }
         }
         self.blame(&roots, &mut report);
+        if !report.is_good() {
+            // "nothing new" must not stand in the way of fetching what is missing
+            self.catalog().forget()?;
+        }
         report.problems.sort_by(|a, b| (a.what, &a.why).cmp(&(b.what, &b.why)));
         Ok(report)
     }

@@ -163,3 +163,30 @@ fn garbage_goes_and_what_is_needed_stays() {
     let said = world.hq.ok(["snapshot", "diff", "debian@first", "debian"]);
     assert!(said.contains("greeting"), "{said}");
 }
+
+#[test]
+fn a_blob_that_rotted_is_found_named_and_healed_by_the_next_sync() {
+    let world = World::with_files();
+    world.hq.ok(["sync"]);
+    let deb = fs::read(world.upstreams.dir.join("debian/pool/main/h/hello_1.0-1_all.deb")).unwrap();
+    let sha256 = crate::fixtures::sha256(&deb);
+    let blob = world.hq.dir.join("store/pool/sha256").join(&sha256[..2]).join(&sha256);
+    let mut bytes = fs::read(&blob).unwrap();
+    bytes[100] ^= 1;
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, bytes).unwrap();
+    let said = world.hq.fails(3, ["verify", "--full"]);
+    assert!(said.contains(&sha256[..12]) && said.contains("debian"), "{said}");
+    world.hq.ok(["sync"]);
+    world.hq.ok(["verify", "--full"]);
+    assert_eq!(fs::read(&blob).unwrap(), deb);
+}
+
+#[test]
+fn a_published_directory_that_is_gone_is_made_again() {
+    let world = World::with_files();
+    world.hq.ok(["sync"]);
+    fs::remove_dir_all(world.hq.dir.join("published")).unwrap();
+    world.hq.ok(["publish"]);
+    assert!(world.hq.published("debian/dists/stable/InRelease").is_file());
+}

@@ -73,6 +73,11 @@ impl Catalog {
         })
     }
 
+    /// Forgets what was fetched from where, so that the next sync of every repository reads upstream anew.
+    pub fn forget(&self) -> Result<(), StoreError> {
+        self.with(|db| db.execute_batch("DELETE FROM fetched; DELETE FROM alias;"))
+    }
+
     /// Remembers which blobs have which digests other than SHA-256.
     pub fn set_aliases(&self, rows: &[(Checksum, Measured)]) -> Result<(), StoreError> {
         if rows.is_empty() {
