@@ -31,8 +31,8 @@ use fixtures::{
 };
 
 fn main() {
-    let began = Instant::now();
     let chantal = build();
+    let began = Instant::now();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let demo = Demo { chantal, root: dir.path().into() };
     demo.run();
