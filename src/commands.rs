@@ -108,7 +108,7 @@ impl Verb {
     }
 }
 
-/// Runs the program: parses `arguments`, does what they say, returns the exit code of DESIGN §9.
+/// Runs the program: parses `arguments`, does what they say, returns the exit code of docs/design.md §9.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let parsed =
         Cli::command().try_get_matches_from(arguments).and_then(|found| Cli::from_arg_matches(&found));

@@ -1,4 +1,4 @@
-//! Room `publish`: snapshots become trees that any web server can serve, switched in one rename. See DESIGN §6.
+//! Room `publish`: snapshots become trees that any web server can serve, switched in one rename. See docs/design.md §6.
 //!
 //! Every place has two trees. The one that nobody sees is brought from what it holds to what is wanted, synced, and swapped
 //! in; when a command publishes several repositories, all are built first and swapped together. A tree carries a list of

@@ -1,4 +1,4 @@
-//! Room `store`: pool (blobs), packs (records), manifests, journal, catalog, locks. See DESIGN §5.
+//! Room `store`: pool (blobs), packs (records), manifests, journal, catalog, locks. See docs/design.md §5.
 //!
 //! Any command may be killed at any system call and run again, with no repair step: what is named is whole, what is
 //! journalled is decided, and everything else is swept away.

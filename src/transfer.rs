@@ -1,4 +1,4 @@
-//! Room `transfer`: bundles out of one store and into another. See DESIGN §7 and docs/bundle-format.md.
+//! Room `transfer`: bundles out of one store and into another. See docs/design.md §7 and docs/bundle-format.md.
 //!
 //! Media are only read. Signatures are checked before anything is parsed, cells before anything is unpacked, and nothing
 //! becomes current but by one append to the journal at the end.

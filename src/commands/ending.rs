@@ -85,7 +85,7 @@ fn nature(error: &anyhow::Error) -> Nature {
     nature
 }
 
-/// Returns the code of DESIGN §9 for an error.
+/// Returns the code of docs/design.md §9 for an error.
 pub fn code(error: &anyhow::Error) -> u8 {
     nature(error).code
 }

@@ -1,4 +1,4 @@
-//! Upstream's own proof, checked once more under the site's own policy before a state becomes current (DESIGN §8).
+//! Upstream's own proof, checked once more under the site's own policy before a state becomes current (docs/design.md §8).
 //!
 //! The indexes are walked as the collector walked them: signatures against the site's keys, every index and every package
 //! against the digest that the signed ones lead to. A collector that was deceived, or deceives, is found out here.
