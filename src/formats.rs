@@ -28,14 +28,20 @@ pub fn build(repository: &Repository) -> Result<Box<dyn Format>, Fault> {
     let format: Result<Box<dyn Format>, FormatError> = if let Some(apt) = &repository.apt {
         Apt::new(apt.clone()).map(|format| Box::new(format) as Box<dyn Format>)
     } else if let Some(rpm) = &repository.rpm {
-        Ok(Box::new(Rpm::new(rpm.clone())))
+        Ok(Box::new(Rpm::new(rpm.clone().map(|location| location.url().clone()))))
     } else if let Some(pypi) = &repository.pypi {
         let mut options = pypi.clone();
         if let Some(retention) = &repository.retention {
             options.keep = Some(retention.keep);
         }
         let options =
-            options.with_files_read(repository.directory(), &mut read_requirements).map_err(|e| wrong(&e))?;
+            options.with_files_read(repository.directory(), &mut read_requirements).map_err(|error| {
+                let fault = wrong(&error);
+                match error.hint() {
+                    Some(hint) => fault.with_hint(hint),
+                    None => fault,
+                }
+            })?;
         Pypi::new(options).map(|format| Box::new(format) as Box<dyn Format>)
     } else {
         return Err(wrong(&"it has no format block").with_hint("add one of `apt:`, `rpm:`, `pypi:`"));
@@ -118,6 +124,11 @@ mod tests {
         let fault = build(&config.repositories[0]).err().unwrap();
         assert!(fault.to_string().contains("chantal.yaml`, line 5, column 5: `p`: "), "{fault}");
         assert!(fault.to_string().contains("none.txt"), "{fault}");
+        assert_eq!(fault.hint(), None);
+        fs::write(config.path.join("none.txt"), "--pre\n").unwrap();
+        let fault = build(&config.repositories[0]).err().unwrap();
+        assert!(fault.to_string().contains("option `--pre`"), "{fault}");
+        assert_eq!(fault.hint(), Some("set `prereleases: allow`"));
         fs::remove_dir_all(&config.path).unwrap();
         let header = Header {
             format: Kind::Helm,

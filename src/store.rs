@@ -99,7 +99,10 @@ impl Store {
             let stage = stage::Stage::new(&root.join("tmp"))?;
             file::replace(&stage.path(), &journal, first.as_bytes())?;
         }
-        Self::open(root)
+        let store = Self::open(root)?;
+        // its file is made now, so that who only looks leaves none behind
+        drop(store.lock(Lock::Shared)?);
+        Ok(store)
     }
 
     /// Opens a store, sweeps what dead processes left, and brings the catalog up to the journal.

@@ -78,7 +78,7 @@ fn policies(config: &Config, context: &Context) -> anyhow::Result<BTreeMap<(Name
                 .with_context(|| format!("cannot read the keys of `{}`", repository.name))?;
             let metadata = repository.verify_metadata(kind);
             let packages = repository.verify_packages(kind);
-            let proof = Proof { keyring, metadata, packages, now: context.now };
+            let proof = Proof::new(keyring, metadata, packages, context.now);
             policies.insert((repository.name.clone(), kind), proof);
         }
     }

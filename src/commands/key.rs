@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{context::Context, ending::Ending};
 use crate::{
     config::Config,
-    trust::{Keyring, Passphrase, SiteKey},
+    trust::{Keyring, Passphrase, SiteKey, openpgp::CertificateInfo},
 };
 
 /// Make or show the site's own key, and list the keys that upstreams sign with
@@ -111,7 +111,7 @@ fn list(config: &Config, context: &Context) -> anyhow::Result<()> {
                 role: "upstream",
                 algorithm: "openpgp".into(),
                 fingerprint: certificate.fingerprint.to_string(),
-                note: certificate.users.first().cloned().unwrap_or_default(),
+                note: note(&certificate, context.now),
             });
         }
     }
@@ -133,4 +133,14 @@ fn list(config: &Config, context: &Context) -> anyhow::Result<()> {
             [("of", Left), ("role", Left), ("algorithm", Left), ("fingerprint", Left), ("note", Left)];
         context.printer.table(&headings, &rows)
     })
+}
+
+/// Says whose a certificate is, and why it may be of no use any more.
+fn note(certificate: &CertificateInfo, now: jiff::Timestamp) -> String {
+    let user = certificate.users.first().cloned().unwrap_or_default();
+    match certificate.expires.filter(|at| *at <= now) {
+        _ if certificate.revoked => format!("{user} (revoked)"),
+        Some(at) => format!("{user} (expired {at})"),
+        None => user,
+    }
 }

@@ -63,8 +63,9 @@ struct Row {
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     let (config, store) = context.open()?;
     let chosen = choose(args, &config)?;
-    let jobs =
-        chosen.iter().map(|repository| job(repository, context)).collect::<anyhow::Result<Vec<Job>>>()?;
+    let prepared =
+        chosen.iter().map(|repository| job(repository, context)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (jobs, proofs): (Vec<Job>, Vec<Arc<Proof>>) = prepared.into_iter().unzip();
     let fetcher = Fetcher::new(download(&config), Arc::clone(&context.reporter));
     let syncing = Syncing {
         store: &store,
@@ -74,6 +75,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         run: if args.dry_run { Run::Dry } else { Run::Write },
     };
     let results = syncing.all(&jobs);
+    for (job, proof) in jobs.iter().zip(&proofs) {
+        warn_of_expired(job, proof, context);
+    }
     tell(&jobs, results, context)
 }
 
@@ -131,7 +135,7 @@ struct Settings<'a> {
     name: &'a str,
 }
 
-fn job(repository: &Repository, context: &Context) -> anyhow::Result<Job> {
+fn job(repository: &Repository, context: &Context) -> anyhow::Result<(Job, Arc<Proof>)> {
     let format = formats::build(repository).map_err(ConfigError::from)?;
     let paths: Vec<_> = repository.keys.iter().map(FilePath::resolve).collect();
     let keyring =
@@ -149,11 +153,13 @@ fn job(repository: &Repository, context: &Context) -> anyhow::Result<Job> {
         expired: repository.expired,
         name: repository.name.as_str(),
     };
-    Ok(Job {
+    let keys = keyring.parts();
+    let proof = Arc::new(Proof::new(keyring, metadata, packages, context.now));
+    let job = Job {
         name: repository.name.clone(),
         format: format.into(),
-        keys: keyring.parts(),
-        proof: Arc::new(Proof { keyring, metadata, packages, now: context.now }),
+        keys,
+        proof: Arc::clone(&proof) as _,
         settings: Digest::of(&serde_json::to_vec(&settings)?),
         upstream,
         access: access.into_iter().collect(),
@@ -165,7 +171,18 @@ fn job(repository: &Repository, context: &Context) -> anyhow::Result<Job> {
             config::Expired::Refuse => Expired::Refuse,
             config::Expired::Allow => Expired::Allow,
         },
-    })
+    };
+    Ok((job, proof))
+}
+
+/// A key is judged at the time that it signed; clients may judge it today.
+fn warn_of_expired(job: &Job, proof: &Proof, context: &Context) {
+    for key in proof.expired_since() {
+        let text = format!(
+            "key {key} has expired since it signed: apt refuses what it signed; look for a newer key or signature upstream"
+        );
+        context.reporter.event(Event::Warning { subject: job.name.as_str(), text: &text });
+    }
 }
 
 /// `off` where the format could verify is said on every run.
@@ -199,8 +216,8 @@ fn upstream(repository: &Repository) -> anyhow::Result<(Upstream, Option<Access>
         bases.push(url);
     }
     let list = repository.rpm.as_ref().and_then(|rpm| match (&rpm.metalink, &rpm.mirrorlist) {
-        (Some(url), _) => Some(MirrorList::Metalink(url.clone())),
-        (None, Some(url)) => Some(MirrorList::Plain(url.clone())),
+        (Some(location), _) => Some(MirrorList::Metalink(location.url().clone())),
+        (None, Some(location)) => Some(MirrorList::Plain(location.url().clone())),
         (None, None) => None,
     });
     let listed = list.as_ref().map(|list| match list {

@@ -61,7 +61,7 @@ pub struct Repository {
     pub apt: Option<AptOptions>,
     /// A repository of Fedora, Red Hat or SUSE; may be empty.
     #[serde(default, deserialize_with = "maybe_empty", skip_serializing_if = "Option::is_none")]
-    pub rpm: Option<RpmOptions>,
+    pub rpm: Option<RpmOptions<Location>>,
     /// Projects of a Python package index.
     #[serde(default, deserialize_with = "maybe_empty", skip_serializing_if = "Option::is_none")]
     pub pypi: Option<PypiOptions>,

@@ -157,10 +157,40 @@ hint: it is part of the design and comes with a later version; take the key out"
             ),
             "`retention` is not supported yet for apt",
         ),
+        (
+            "repositories:\n  - { name: a, url: file:///u, mode: filtered, rpm: {} }\n".into(),
+            "`mode: filtered` is not supported yet for rpm",
+        ),
+        (
+            "repositories:\n  - { name: a, url: file:///u, retention: { keep: 2 }, rpm: {} }\n".into(),
+            "`retention` is not supported yet for rpm",
+        ),
     ] {
         let more: String = more;
         let said = refused(&more);
         assert!(said.contains(key), "{said}");
+    }
+}
+
+#[test]
+fn lists_of_mirrors_take_variables_and_are_shown_as_they_were_written() {
+    for key in ["mirrorlist", "metalink"] {
+        let text = |variable: &str| {
+            format!(
+                "{HEAD}repositories:\n  - name: a\n    rpm: {{ {key}: \"https://mirrors.example.org/${{{variable}}}?x=1\" }}\n"
+            )
+        };
+        let said = whole(&text("CHANTAL_TEST_NO_SUCH_VARIABLE"));
+        assert!(said.contains("line 6, column") && said.contains("NO_SUCH_VARIABLE` is not set"), "{said}");
+        let dir = tempfile::tempdir().unwrap();
+        // cargo sets it for every test
+        fs::write(dir.path().join("chantal.yaml"), text("CARGO_PKG_NAME")).unwrap();
+        let config = Config::load(&dir.path().join("chantal.yaml")).unwrap();
+        let rpm = config.repositories[0].rpm.as_ref().unwrap();
+        let location = rpm.mirrorlist.as_ref().or(rpm.metalink.as_ref()).unwrap();
+        assert_eq!(location.url().as_str(), "https://mirrors.example.org/chantal?x=1");
+        let shown = serde_json::to_string(&config.repositories[0]).unwrap();
+        assert!(shown.contains("${CARGO_PKG_NAME}"), "{shown}");
     }
 }
 

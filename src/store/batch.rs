@@ -37,9 +37,19 @@ pub struct Batch {
     inner: Arc<Inner>,
 }
 
+/// What becomes of what a batch takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It becomes part of the pool.
+    Kept,
+    /// It is gone with the batch, and the pool is only read.
+    Dropped,
+}
+
 #[derive(Debug)]
 struct Inner {
     pool: Pool,
+    fate: Fate,
     stage: Stage,
     /// For syncs of the whole file system: the kernel reports what failed since it was opened.
     anchor: File,
@@ -66,11 +76,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Batch {
-    pub(super) fn new(pool: Pool, tmp: &Path) -> Result<Self, StoreError> {
+    pub(super) fn new(pool: Pool, tmp: &Path, fate: Fate) -> Result<Self, StoreError> {
         let stage = Stage::new(tmp)?;
         let anchor = file::open(stage.dir())?;
         let inner = Inner {
             pool,
+            fate,
             stage,
             anchor,
             staged: Mutex::default(),
@@ -134,7 +145,10 @@ impl Inner {
         if let Some(held) = lock(&self.staged).blobs.get(blob) {
             return Ok(Some(held.size));
         }
-        self.pool.renew(blob)
+        match self.fate {
+            Fate::Kept => self.pool.renew(blob),
+            Fate::Dropped => self.pool.has(blob),
+        }
     }
 
     /// Stages a whole and verified file, and flushes when enough has come together.
@@ -161,6 +175,9 @@ impl Inner {
     }
 
     fn flush(&self) -> Result<(), StoreError> {
+        if self.fate == Fate::Dropped {
+            return Ok(());
+        }
         let _one = lock(&self.flushing);
         let blobs = lock(&self.staged).blobs.clone();
         if blobs.is_empty() {

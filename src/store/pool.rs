@@ -11,6 +11,7 @@ use chantal_contract::{Digest, Expect, Measured};
 
 use super::{
     Batch, StoreError,
+    batch::Fate,
     error::Object,
     file::{self, Settled},
 };
@@ -97,7 +98,12 @@ impl Pool {
 
     /// Starts a batch of new blobs.
     pub fn batch(&self) -> Result<Batch, StoreError> {
-        Batch::new(self.clone(), &self.places.tmp)
+        Batch::new(self.clone(), &self.places.tmp, Fate::Kept)
+    }
+
+    /// Starts a batch that never becomes part of the pool: for who only looks.
+    pub fn scratch(&self) -> Result<Batch, StoreError> {
+        Batch::new(self.clone(), &self.places.tmp, Fate::Dropped)
     }
 
     /// Hashes a blob anew.

@@ -7,8 +7,8 @@
 //!
 //! - **A key that expired after it signed is believed** (gpgv says `EXPKEYSIG`): every judgement is made at the time that the
 //!   signature carries, so that the same evidence gives the same verdict on a receiver whose clock is years off. A stolen
-//!   expired key is answered by a revocation, which needs no clock. [`Keyring::certificates`] tells what has expired, so that a
-//!   collector can warn: stock `apt` refuses such a repository.
+//!   expired key is answered by a revocation, which needs no clock. [`Proof::expired_since`] tells which, so that a collector
+//!   warns: stock `apt` refuses such a repository.
 //! - **A hard revocation** (no reason, compromised, unknown reason) refuses whatever the key ever signed; a soft one (superseded,
 //!   retired) what it signed later.
 //! - **A signature that its signer let expire** is refused from then on, as gpgv does (`EXPSIG`): the only look at the clock.

@@ -4,6 +4,7 @@
 //! killed anywhere is simply run again.
 
 use std::{
+    cell::Cell,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -125,7 +126,7 @@ pub struct Report {
     pub former: Option<Digest>,
     /// How many packages upstream lists; none when nothing had to be read.
     pub packages: Option<u64>,
-    /// The payloads that were fetched, or would be.
+    /// The packages and other payloads that were fetched, or would be, among them those that were read for their metadata.
     pub fetched: Tally,
     /// Files that upstream lists and does not have.
     pub missing: Vec<RepoPath>,
@@ -189,16 +190,21 @@ impl Syncing<'_> {
     /// Brings one repository up to date.
     fn one(&self, job: &Job, runtime: &Handle) -> Result<Report, SyncError> {
         let _shared = self.store.lock(Lock::Shared)?;
-        let _repository = self.store.lock(Lock::Repository(&job.name))?;
+        // who only looks hinders nobody, and leaves no lock file behind
+        let _repository = match self.run {
+            Run::Write => Some(self.store.lock(Lock::Repository(&job.name))?),
+            Run::Dry => None,
+        };
         let session = Arc::new(self.fetcher.session(job.access.clone()));
         let from = job.upstream.shown();
         let back_off = self.fetcher.back_off();
         let mut wait = back_off.first;
         let mut start = Start::First;
+        let anchors = Cell::new(None);
         for next in [Start::Again, Start::Last] {
-            match self.attempt(job, runtime, &session, &from, start) {
+            match self.attempt(job, runtime, &session, &from, start, &anchors) {
                 Err(error) if error.is_upset() => {
-                    let text = format!("upstream changed while it was read; reading it anew: {error}");
+                    let text = format!("reading it anew, in case upstream is being changed: {error}");
                     self.reporter.event(Event::Note { subject: job.name.as_str(), text: &text });
                 }
                 other => return other,
@@ -207,8 +213,10 @@ impl Syncing<'_> {
             wait = (wait * 4).min(back_off.most);
             start = next;
         }
-        match self.attempt(job, runtime, &session, &from, start) {
-            Err(error) if error.is_upset() => {
+        let before = anchors.get();
+        match self.attempt(job, runtime, &session, &from, start, &anchors) {
+            // an upstream that stands still is not being changed: what does not fit is damaged or forged
+            Err(error) if error.is_upset() && anchors.get() != before => {
                 Err(SyncError::Changing { starts: STARTS, last: Box::new(error) })
             }
             other => other,
@@ -222,11 +230,15 @@ impl Syncing<'_> {
         session: &Arc<Session>,
         from: &str,
         start: Start,
+        anchors: &Cell<Option<Digest>>,
     ) -> Result<Report, SyncError> {
         let task = format!("read {}", job.name);
         self.reporter.event(Event::Begin { task: &task, items: None, bytes: None });
         let found = job.upstream.find(job.format.kind(), session, &task, runtime)?;
-        let batch = Arc::new(self.store.pool().batch()?);
+        let batch = Arc::new(match self.run {
+            Run::Write => self.store.pool().batch()?,
+            Run::Dry => self.store.pool().scratch()?,
+        });
         let supply = Supply {
             store: self.store,
             name: &job.name,
@@ -244,6 +256,7 @@ impl Syncing<'_> {
             reporter: self.reporter,
             runtime,
             from,
+            anchors,
         };
         let memory = Memory::of(self.store, job)?;
         let result = self.walk(job, &reading, &memory, start);
@@ -345,7 +358,7 @@ impl Syncing<'_> {
             manifest: former,
             former,
             packages: Some(gathered.listed),
-            fetched: plan.fetch,
+            fetched: plan.fetch + gathered.fetched,
             missing: Vec::new(),
             signers: gathered.coverage.signers.clone(),
             date: gathered.coverage.date,
@@ -375,7 +388,7 @@ impl Syncing<'_> {
         {
             return Err(SyncError::Replaced { path: path.clone() });
         }
-        report.fetched = downloaded.fetched;
+        report.fetched = downloaded.fetched + gathered.fetched;
         report.missing.clone_from(&downloaded.missing);
         for path in &downloaded.missing {
             let subject = format!("{}: {path}", job.name);

@@ -1,9 +1,9 @@
 //! Upstreams that lie, break, change under a reader's hands, or are somebody else.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use crate::{
-    clients::run,
+    clients::{have, ok, run},
     fixtures::{deb::Deb, key::SigningKey, sha256, write, xz},
     world::{Site, World, contents, text},
 };
@@ -18,6 +18,8 @@ fn refused(site: &Site, repository: &str, code: i32, what: &[&str]) {
     for word in what {
         assert!(said.contains(word), "`{word}` is not in: {said}");
     }
+    // nothing was changed under the reader's hands
+    assert!(!said.contains("upstream changed"), "{said}");
     let after = (site.ok(["--json", "repo", "list"]), contents(&site.dir.join("published")));
     assert!(before == after, "the refusal changed something: {said}");
 }
@@ -43,20 +45,21 @@ fn a_tampered_release_is_refused() {
     world.hq.ok(["sync"]);
     world.hq.ok(["publish"]);
     let good = fs::read_to_string(in_release(&world)).unwrap();
-    for (name, bad) in [
-        ("changed", good.replace("Origin: Chantal Test", "Origin: Chantal Best")),
-        ("text before", format!("Origin: evil\n{good}")),
-        ("text after", format!("{good}\nSHA256:\n")),
-        ("cut", good[..good.len() / 2].to_owned()),
+    for (name, bad, why) in [
+        ("changed", good.replace("Origin: Chantal Test", "Origin: Chantal Best"), "bad signature by"),
+        ("text before", format!("Origin: evil\n{good}"), "signature"),
+        ("text after", format!("{good}\nSHA256:\n"), "signature"),
+        ("cut", good[..good.len() / 2].to_owned(), "signature"),
         (
             "unsigned",
             good.split("\n\n").nth(1).unwrap().split("-----BEGIN PGP SIGNATURE").next().unwrap().to_owned(),
+            "signature",
         ),
-        ("empty", String::new()),
+        ("empty", String::new(), "signature"),
     ] {
         eprintln!("{name}");
         fs::write(in_release(&world), bad).unwrap();
-        refused(&world.hq, "debian", 3, &["InRelease"]);
+        refused(&world.hq, "debian", 3, &["InRelease", why]);
     }
     fs::write(in_release(&world), good).unwrap();
     world.hq.ok(["sync"]);
@@ -195,6 +198,53 @@ fn a_release_from_the_future_is_refused() {
     let mut world = World::with_files();
     world.upstreams.apt.publish_at(jiff::Timestamp::now().as_second() + 3_600);
     refused(&world.hq, "debian", 3, &["in the future"]);
+}
+
+#[test]
+fn a_key_that_expired_since_it_signed_is_warned_of() {
+    if !have("gpg") {
+        return;
+    }
+    let world = World::with_files();
+    let home = tempfile::tempdir().unwrap();
+    let gpg = |args: &[&str]| {
+        let mut command = Command::new("gpg");
+        command.arg("--homedir").arg(home.path()).args([
+            "--batch",
+            "--yes",
+            "--quiet",
+            "--faked-system-time",
+        ]);
+        // all of it was yesterday
+        let then = jiff::Timestamp::now().as_second() - 86_400;
+        command.arg(format!("{then}!")).args(["--passphrase", ""]).args(args);
+        ok(&mut command)
+    };
+    gpg(&["--quick-generate-key", "archive@example.org", "ed25519", "sign", "seconds=3600"]);
+    let keys = world.upstreams.dir.join("apt.asc");
+    fs::write(&keys, gpg(&["--armor", "--export"])).unwrap();
+    let suite = world.upstreams.dir.join("debian/dists/stable");
+    let (release, signed) = (suite.join("Release"), suite.join("InRelease"));
+    gpg(&["--output", signed.to_str().unwrap(), "--clear-sign", release.to_str().unwrap()]);
+    fs::remove_file(suite.join("Release.gpg")).unwrap();
+    let said = text(&run(&mut world.hq.command(["sync", "debian"])));
+    assert!(said.contains("debian: now ") && said.contains("has expired since it signed"), "{said}");
+    assert!(world.hq.ok(["key", "list"]).contains("archive@example.org (expired "));
+    let _ = run(Command::new("gpgconf").arg("--homedir").arg(home.path()).args(["--kill", "all"]));
+}
+
+#[test]
+fn a_dry_run_leaves_nothing_behind() {
+    let world = World::with_files();
+    // the first command that is run in a store makes what every command needs
+    world.hq.ok(["status"]);
+    let before = contents(&world.hq.dir);
+    let said = text(&run(&mut world.hq.command(["sync", "--dry-run"])));
+    assert!(said.contains("debian: 2 packages, would fetch 2 files"), "{said}");
+    let after = contents(&world.hq.dir);
+    let names = |all: &[(String, Vec<u8>)]| all.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&before), names(&after));
+    assert!(before == after, "a file's content changed");
 }
 
 #[test]

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// How an RPM repository is mirrored. Every key has a default: `rpm: {}` is a whole block.
+// an address is of a type of its reader's choice: a configuration may name variables of the environment in one
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct RpmOptions {
+#[schemars(rename = "RpmOptions")]
+pub struct RpmOptions<A = Url> {
     /// Whether the installer tree that `.treeinfo` describes (kernels, boot images, stage2) is mirrored where there is one.
     pub treeinfo: bool,
     /// Whether source packages (`src`, `nosrc`) that the repository lists are fetched.
@@ -19,16 +21,25 @@ pub struct RpmOptions {
     /// A list of mirrors, one URL per line, to take instead of `url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
-    pub mirrorlist: Option<Url>,
+    pub mirrorlist: Option<A>,
     /// A metalink to take mirrors from instead of `url`; the digests of `repomd.xml` that it lists must be met.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
-    pub metalink: Option<Url>,
+    pub metalink: Option<A>,
 }
 
-impl Default for RpmOptions {
+impl<A> Default for RpmOptions<A> {
     fn default() -> Self {
         Self { treeinfo: true, sources: true, deltas: true, mirrorlist: None, metalink: None }
+    }
+}
+
+impl<A> RpmOptions<A> {
+    /// Returns the same options with other addresses.
+    pub fn map<B>(self, address: impl Fn(A) -> B) -> RpmOptions<B> {
+        let Self { treeinfo, sources, deltas, mirrorlist, metalink } = self;
+        let (mirrorlist, metalink) = (mirrorlist.map(&address), metalink.map(&address));
+        RpmOptions { treeinfo, sources, deltas, mirrorlist, metalink }
     }
 }
 

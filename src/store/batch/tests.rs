@@ -160,3 +160,18 @@ fn damage_is_seen_and_put_aside() {
     batch.flush().unwrap();
     assert!(matches!(scratch.pool.verify(&blob).unwrap(), Verdict::Good(_)));
 }
+
+#[test]
+fn who_only_looks_leaves_nothing_however_much_it_reads() {
+    let scratch = scratch();
+    let batch = scratch.pool.scratch().unwrap();
+    for number in 0..=FLUSH_BLOBS {
+        batch.put(number.to_string().as_bytes()).unwrap();
+    }
+    batch.flush().unwrap();
+    assert_eq!(batch.has(&Digest::of(b"1")).unwrap(), Some(1));
+    assert_eq!(text(batch.open(&Digest::of(b"1")).unwrap()), "1");
+    assert_eq!(std::fs::read_dir(scratch.pool.blobs()).unwrap().count(), 0);
+    drop(batch);
+    assert_eq!(scratch.pool.iter().count(), 0);
+}

@@ -1,6 +1,10 @@
 //! From bytes and signatures to a proof.
 
-use std::io::{Cursor, SeekFrom};
+use std::{
+    collections::BTreeSet,
+    io::{Cursor, SeekFrom},
+    sync::{Mutex, PoisonError},
+};
 
 use chantal_contract::{
     ReadSeek,
@@ -32,6 +36,20 @@ pub struct Proof {
     pub packages: Policy,
     /// When it is; only a signature's own expiry is held against it.
     pub now: Timestamp,
+    /// Keys that signed in time and have expired by `now`.
+    expired: Mutex<BTreeSet<Fingerprint>>,
+}
+
+impl Proof {
+    /// Takes keys and policy; `now` is the clock's word.
+    pub fn new(keyring: Keyring, metadata: Policy, packages: Policy, now: Timestamp) -> Self {
+        Self { keyring, metadata, packages, now, expired: Mutex::default() }
+    }
+
+    /// Returns the keys whose signatures were believed although they have expired since: stock `apt` refuses what they signed.
+    pub fn expired_since(&self) -> Vec<Fingerprint> {
+        self.expired.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
 }
 
 impl Verifier for Proof {
@@ -145,7 +163,13 @@ impl Proof {
                 let judged =
                     self.stands(signature, &by).and_then(|at| certificate.judge(component, at, certificates));
                 match judged {
-                    Ok(()) => return Ok(by),
+                    Ok(()) => {
+                        let today = certificate.judge(component, self.second(), certificates);
+                        if let Err(VerifyError::ExpiredKey(key)) = today {
+                            self.expired.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+                        }
+                        return Ok(by);
+                    }
                     Err(error) => verdict = Err(error),
                 }
             }
@@ -159,12 +183,16 @@ impl Proof {
     /// Checks what a signature says of itself and returns when it was made.
     fn stands(&self, signature: &Signature, by: &Fingerprint) -> Result<u32, VerifyError> {
         let at = signature.created().ok_or_else(|| malformed("it does not say when it was made"))?.as_secs();
-        let now = u32::try_from(self.now.as_second().max(0)).unwrap_or(u32::MAX);
         let lasts = signature.signature_expiration_time().map(Duration::as_secs);
-        if has_expired(at, lasts, now) {
+        if has_expired(at, lasts, self.second()) {
             return Err(VerifyError::ExpiredSignature(by.clone()));
         }
         Ok(at)
+    }
+
+    /// Returns when it is, in seconds since 1970.
+    fn second(&self) -> u32 {
+        u32::try_from(self.now.as_second().max(0)).unwrap_or(u32::MAX)
     }
 }
 

@@ -20,7 +20,7 @@ const DAY: i64 = 86_400;
 
 fn proof(keyring: Keyring) -> Proof {
     let now = Timestamp::from_second(EPOCH + 400 * DAY).unwrap();
-    Proof { keyring, metadata: Policy::Require, packages: Policy::Require, now }
+    Proof::new(keyring, Policy::Require, Policy::Require, now)
 }
 
 fn print(text: &str) -> Fingerprint {
@@ -144,22 +144,28 @@ fn a_key_is_judged_when_it_signed() {
     assert_eq!(info[0].expires, Some(Timestamp::from_second(EPOCH + 10 * DAY).unwrap()));
     assert_eq!((info[0].users.as_slice(), info[0].revoked), (&["a".to_owned()][..], false));
     // Long expired by now, and good when it signed.
-    assert_eq!(proof(keyring).cleartext(&signed).unwrap().by, [print(&key)]);
+    let proof = self::proof(keyring);
+    assert_eq!(proof.cleartext(&signed).unwrap().by, [print(&key)]);
+    assert_eq!(proof.expired_since(), [print(&key)], "nobody was told");
+    let mut in_time = self::proof(gpg.export("a"));
+    in_time.now = Timestamp::from_second(EPOCH + 9 * DAY).unwrap();
+    assert_eq!(in_time.cleartext(&signed).unwrap().by, [print(&key)]);
+    assert!(in_time.expired_since().is_empty());
     // Made to sign after its end: gpg extends it for itself, the keyring knows the old end only.
     let old = gpg.export("a");
     gpg.at += 9 * DAY;
     gpg.run(&["--quick-set-expire", &key, "90d"]);
     gpg.at += 11 * DAY;
     let late = gpg.sign(&["a"], &[]);
-    assert_eq!(proof(old).cleartext(&late).map(|s| s.by), Err(VerifyError::ExpiredKey(print(&key))));
+    assert_eq!(self::proof(old).cleartext(&late).map(|s| s.by), Err(VerifyError::ExpiredKey(print(&key))));
     let extended = gpg.export("a");
-    assert_eq!(proof(extended).cleartext(&late).unwrap().by, [print(&key)]);
+    assert_eq!(self::proof(extended).cleartext(&late).unwrap().by, [print(&key)]);
     // Only the newest self-signature is left: it speaks for what was signed before it, too.
     let minimal = Keyring::from_bytes(
         Path::new("minimal"),
         &gpg.run(&["--export-options", "export-minimal", "--export", "a"]),
     );
-    assert_eq!(proof(minimal.unwrap()).cleartext(&signed).unwrap().by, [print(&key)]);
+    assert_eq!(self::proof(minimal.unwrap()).cleartext(&signed).unwrap().by, [print(&key)]);
 }
 
 #[test]
@@ -273,8 +279,7 @@ fn hostile_packets_never_panic() {
         let mut flipped = public.clone();
         flipped[at] ^= 0x55;
         if let Ok(keyring) = Keyring::from_bytes(Path::new("flipped"), &flipped) {
-            let _ =
-                Proof { keyring, ..self::proof(Keyring::default()) }.detached(TEXT.as_bytes(), &signature);
+            let _ = self::proof(keyring).detached(TEXT.as_bytes(), &signature);
         }
         assert!(Keyring::from_bytes(Path::new("cut"), &public[..at]).is_err() || at > 40);
     }

@@ -1,6 +1,6 @@
 //! Why a repository could not be brought up to date.
 
-use chantal_contract::{FormatError, Mismatch, RepoPath};
+use chantal_contract::{FormatError, Mismatch, RepoPath, VerifyError};
 use jiff::Timestamp;
 
 use crate::{
@@ -63,7 +63,7 @@ pub enum SyncError {
         /// The first such file.
         path: RepoPath,
     },
-    /// Upstream was changed each time it was read.
+    /// Upstream was changed while it was read, and once more before it was read for the last time.
     #[error("upstream changed while it was read, {starts} times in a row; the last time: {last}")]
     Changing {
         /// How often reading was begun.
@@ -162,7 +162,6 @@ impl SyncError {
 
     /// Tells whether it is what a reader sees while upstream is being changed.
     pub(super) fn is_upset(&self) -> bool {
-        use chantal_contract::VerifyError;
         match self {
             Self::Mismatch { .. } | Self::Replaced { .. } | Self::Absent { bound: true, .. } => true,
             Self::Fetch(error) => error.is_mismatch(),
@@ -180,14 +179,16 @@ impl SyncError {
             Self::Fetch(error) => return error.hint().map(str::to_owned),
             Self::Store(error) => return error.hint(),
             Self::Changing { last, .. } => return last.hint(),
+            Self::Format { source: FormatError::Verify { source: VerifyError::Bad(_), .. }, .. }
+            | Self::Mismatch { .. }
+            | Self::Unlisted { .. } => {
+                "upstream is being changed, damaged or tampered with: run it again later, or choose another mirror".into()
+            }
             Self::Format { source: FormatError::Verify { .. }, .. } => {
                 "check the repository's `keys` against what upstream publishes about its signing keys".into()
             }
             Self::Format { source: FormatError::NotOffered { .. } | FormatError::Option { .. }, .. } => {
                 "`chantal config check` and upstream's own pages tell what there is".into()
-            }
-            Self::Mismatch { .. } | Self::Unlisted { .. } => {
-                "upstream is being changed, damaged or tampered with: run it again later, or choose another mirror".into()
             }
             Self::Absent { status: Some(403), .. } => {
                 "check the repository's `url`, its format's options and its credentials".into()

@@ -31,6 +31,13 @@ pub struct Tally {
     pub bytes: u64,
 }
 
+impl std::ops::Add for Tally {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { files: self.files + other.files, bytes: self.bytes.saturating_add(other.bytes) }
+    }
+}
+
 /// Room in bytes that is left free beside what is fetched: for manifests, packs and the catalog.
 const SPARE: u64 = 64 << 20;
 

@@ -1,6 +1,9 @@
 //! Reads an upstream: drives its format's walk and gathers what that says.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, VecDeque},
+};
 
 use chantal_contract::{
     Absent, Answer, Body, Checksum, Coverage, Digest, Expect, Format, FormatError, Keep, Measured, Mode,
@@ -12,6 +15,7 @@ use tokio::{runtime::Handle, task::JoinSet};
 use super::{
     SyncError,
     payload::Payload,
+    plan::Tally,
     supply::{self, Answered, Asking, Found, Supply},
 };
 use crate::{
@@ -45,6 +49,8 @@ pub(super) struct Gathered {
     pub(super) packages: Vec<Listed>,
     /// How many packages upstream lists.
     pub(super) listed: u64,
+    /// Payloads that were fetched so as to be read.
+    pub(super) fetched: Tally,
     /// Payloads besides.
     pub(super) files: Vec<Payload>,
     /// Documents of a filtered repository: kind, key, record.
@@ -71,6 +77,8 @@ pub(super) struct Reading<'a> {
     pub(super) runtime: &'a Handle,
     /// Named in errors.
     pub(super) from: &'a str,
+    /// What the first anchors were when they were read last, whatever came of the reading.
+    pub(super) anchors: &'a Cell<Option<Digest>>,
 }
 
 /// A want with what came of it; the want is the one that was answered, which may have been tried in another's stead.
@@ -95,6 +103,7 @@ impl Reading<'_> {
             first.push(reply);
         }
         let state = anchors_digest(&first);
+        self.anchors.set(Some(state));
         if asking == Asking::Conditionally && unchanged(state) {
             return Ok(None);
         }
@@ -139,6 +148,9 @@ impl Reading<'_> {
         keeping: &mut Keeping<'_>,
     ) -> Result<(), SyncError> {
         let mut fault = None;
+        if let Some(found) = found.as_ref().filter(|found| found.asked && want.role == Role::Payload) {
+            gathered.fetched = gathered.fetched + Tally { files: 1, bytes: found.measured.size };
+        }
         let (base, next, measured, row) = match found {
             Some(found) => (found.base, found.next, Some(found.measured), found.row),
             None => (None, None, None, None),

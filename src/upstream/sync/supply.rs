@@ -43,6 +43,8 @@ pub(super) enum Asking {
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) measured: Measured,
+    /// Whether it came from upstream just now, and not from the pool.
+    pub(super) asked: bool,
     pub(super) base: Option<Url>,
     pub(super) next: Option<Url>,
     /// What to remember of the address that served it.
@@ -106,7 +108,7 @@ impl Supply<'_> {
             && let Some(measured) = self.in_pool(&want.expect)?
         {
             let base = self.candidates(want)?.into_iter().last().map(|c| c.url);
-            return Ok(Ok(Found { measured, base, next: None, row: None }));
+            return Ok(Ok(Found { measured, asked: false, base, next: None, row: None }));
         }
         let candidates = self.candidates(want)?;
         let known = match (want.role, asking) {
@@ -211,6 +213,7 @@ impl Errand {
                     };
                     return Ok(Answered::Found(Box::new(Found {
                         measured: row.measured,
+                        asked: false,
                         base: row.final_url.parse().ok(),
                         next: None,
                         row: Some((url, row)),
@@ -293,7 +296,7 @@ fn found(measured: Measured, received: Received) -> Found {
         let final_url = received.url.as_str().to_owned();
         (said.url, Fetched { etag: said.etag, last_modified: said.last_modified, final_url, measured })
     });
-    Found { measured, base: Some(received.url), next: received.next, row }
+    Found { measured, asked: true, base: Some(received.url), next: received.next, row }
 }
 
 /// A full disk is the store's error, not the server's.

@@ -216,7 +216,23 @@ fn an_upstream_that_changes_while_it_is_read_is_read_anew() {
 }
 
 #[test]
-fn an_upstream_that_never_fits_is_refused_after_some_starts() {
+fn an_upstream_that_never_stands_still_is_refused_after_some_starts() {
+    let bench = Bench::new();
+    bench.publish(&[("a", "alpha")]);
+    let before = bench.sync(bench.job()).unwrap().manifest;
+    // each root names a list that is not there yet
+    let roots =
+        ["one", "two", "three"].map(|content| Act::Instead(root_of(&line("a", content), "").into_bytes()));
+    bench.server.script("/root", roots);
+    bench.server.put("/root", "another ETag");
+    let error = bench.sync(bench.job()).unwrap_err();
+    assert!(matches!(&error, SyncError::Changing { starts: STARTS, .. }), "{error}");
+    assert!(error.to_string().contains("changed while it was read") && error.is_refusal(), "{error}");
+    assert_eq!(bench.newest(), before);
+}
+
+#[test]
+fn what_never_fits_is_named_and_no_change_is_blamed() {
     let bench = Bench::new();
     bench.publish(&[("a", "alpha")]);
     let before = bench.sync(bench.job()).unwrap().manifest;
@@ -224,7 +240,7 @@ fn an_upstream_that_never_fits_is_refused_after_some_starts() {
     bench.server.script("/list", [Act::Instead(line("a", "EVIL!").into_bytes())]);
     bench.server.clear_log();
     let error = bench.sync(bench.job()).unwrap_err();
-    assert!(matches!(&error, SyncError::Changing { starts: STARTS, .. }), "{error}");
+    assert!(matches!(&error, SyncError::Mismatch { path, .. } if path.as_str() == "list"), "{error}");
     assert!(error.is_refusal() && error.hint().is_some());
     assert_eq!(bench.server.log_of("/root").len(), STARTS as usize);
     assert_eq!(bench.newest(), before);
@@ -351,15 +367,43 @@ fn other_options_or_keys_are_read_anew() {
     assert_eq!(bench.sync(loose()).unwrap().packages, Some(1), "nothing binds these anchors");
 }
 
+/// Returns every path below a directory with its size, less what the catalog keeps beside itself while it is open.
+fn below(dir: &Path) -> Vec<(std::path::PathBuf, u64)> {
+    let mut found = Vec::new();
+    let mut open = vec![dir.to_path_buf()];
+    while let Some(dir) = open.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                open.push(path.clone());
+            } else if name.ends_with("-shm") || name.ends_with("-wal") {
+                continue;
+            }
+            let size = if path.is_dir() { 0 } else { std::fs::metadata(&path).unwrap().len() };
+            found.push((path, size));
+        }
+    }
+    found.sort();
+    found
+}
+
 #[test]
 fn a_dry_run_counts_and_writes_nothing() {
     let bench = Bench::new();
     bench.publish(&[("a", "alpha"), ("b", "beta")]);
+    let before = below(bench.store.root());
     let report = bench.syncing(Run::Dry).all(&[bench.job()]).remove(0).unwrap();
     assert_eq!((report.outcome, report.fetched), (Outcome::Planned, Tally { files: 2, bytes: 9 }));
     assert_eq!(bench.newest(), None);
     assert_eq!(bench.store.pool().iter().count(), 0);
     assert!(bench.server.log_of("/pool/a").is_empty());
+    assert_eq!(below(bench.store.root()), before);
+    // neither does one that fails on the way
+    bench.server.script("/list", [Act::Instead(b"other".to_vec())]);
+    assert!(bench.syncing(Run::Dry).all(&[bench.job()]).remove(0).is_err());
+    assert_eq!(below(bench.store.root()), before);
+    bench.server.script("/list", [Act::Serve]);
     // and a real run afterwards is not fooled by it
     assert_eq!(bench.sync(bench.job()).unwrap().fetched.files, 2);
     assert_eq!(bench.syncing(Run::Dry).all(&[bench.job()]).remove(0).unwrap().fetched.files, 0);

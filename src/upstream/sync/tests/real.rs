@@ -27,7 +27,7 @@ fn served() -> (tempfile::TempDir, Server, Bench) {
 fn proof(key: &SigningKey, metadata: Policy, packages: Policy) -> Arc<dyn Verifier> {
     let keyring = Keyring::from_bytes(Path::new("key"), &key.public_binary()).unwrap();
     // the keys are made now, whatever the clock of the tests says
-    Arc::new(Proof { keyring, metadata, packages, now: Timestamp::now() })
+    Arc::new(Proof::new(keyring, metadata, packages, Timestamp::now()))
 }
 
 fn job(server: &Server, format: Arc<dyn Format>, proof: Arc<dyn Verifier>) -> Job {
@@ -172,4 +172,60 @@ fn pypi() {
     };
     let local = sync(&bench, from_directory).unwrap();
     assert_eq!((local.packages, local.fetched.files), (Some(2), 0));
+}
+
+#[test]
+fn pypi_brings_a_project_that_is_added_over_an_unchanged_upstream() {
+    let (scratch, server, bench) = served();
+    let mut index = Index::new(scratch.path());
+    index.add(Wheel::new("hello", "1.0")).add(Wheel::new("world", "2.0"));
+    index.publish();
+    let keys: Arc<dyn Verifier> = Arc::new(Keys(Policy::Off));
+    let run = |projects: &[&str]| {
+        let format = Arc::new(Pypi::from_value(serde_json::json!({ "projects": projects })).unwrap());
+        let upstream = Upstream::at(format!("{}/simple/", server.url()).parse().unwrap());
+        server.clear_log();
+        sync(&bench, Job { upstream, ..job(&server, format, Arc::clone(&keys)) }).unwrap()
+    };
+    assert_eq!(run(&["hello"]).packages, Some(1));
+    assert_eq!(run(&["hello"]).outcome, Outcome::Unchanged);
+    let statuses = |path: &str| server.log_of(path).iter().map(|l| l.status).collect::<Vec<_>>();
+    let added = run(&["hello", "world"]);
+    assert_eq!(statuses("/simple/hello/"), [304], "the page that is known is asked for conditionally");
+    assert_eq!(statuses("/simple/world/"), [200]);
+    assert_eq!(
+        (added.outcome, added.packages, added.fetched.files),
+        (Outcome::Updated, Some(2), 2),
+        "a wheel and its metadata"
+    );
+    assert!(has(&bench, "hello-1.0-py3-none-any.whl") && has(&bench, "world-2.0-py3-none-any.whl"));
+}
+
+#[test]
+fn wheels_that_are_read_for_their_metadata_count_as_fetched() {
+    let (scratch, server, bench) = served();
+    let mut index = Index::new(scratch.path());
+    index.add(Wheel::new("hello", "1.0").requires("world>=1")).add(Wheel::new("world", "2.0"));
+    index.publish();
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(scratch.path().join("files")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "metadata") {
+            std::fs::remove_file(path).unwrap();
+        } else {
+            bytes += std::fs::metadata(path).unwrap().len();
+        }
+    }
+    let options = serde_json::json!({
+        "projects": ["hello"], "dependencies": true,
+        "environments": [{ "python": "3.11", "platform": "manylinux_2_28_x86_64" }],
+    });
+    let run = |name: &str| {
+        let format = Arc::new(Pypi::from_value(options.clone()).unwrap());
+        let upstream = Upstream::at(format!("{}/simple/", server.url()).parse().unwrap());
+        let keys: Arc<dyn Verifier> = Arc::new(Keys(Policy::Off));
+        sync(&bench, Job { name: name.parse().unwrap(), upstream, ..job(&server, format, keys) }).unwrap()
+    };
+    assert_eq!(run("one").fetched, Tally { files: 2, bytes });
+    assert_eq!(run("two").fetched, Tally::default(), "both are in the pool by now");
 }
