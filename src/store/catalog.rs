@@ -115,6 +115,10 @@ pub struct Imported {
     pub manifest: Digest,
     /// What it carried.
     pub states: Vec<Carried>,
+    /// The blob that proves to others what the collector signed.
+    pub proof: Option<Digest>,
+    /// The same of collectors before it, whose bundles it brought on.
+    pub origins: Vec<Digest>,
 }
 
 /// A bundle of which parts are in the pool.

@@ -133,6 +133,18 @@ pub enum Event {
         manifest: Digest,
         /// What it carried.
         states: Vec<Carried>,
+        /// The fingerprints of the collector's keys that signed it, rising.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        signed: Vec<String>,
+        /// The fingerprints of those who approved it, rising.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        approved: Vec<String>,
+        /// The blob that proves to others what the collector signed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<Digest>,
+        /// The same of collectors before it, whose bundles it brought on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        origins: Vec<Digest>,
     },
     /// A trust document was accepted.
     Trusted {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chantal_bundle::{Manifest, TrustDocument, manifest::TrustLink};
+use chantal_bundle::{KeyFingerprint, Manifest, PublicKey, TrustDocument, manifest::TrustLink};
 use chantal_contract::{Digest, SiteName, limits::TRUST_BYTES};
 
 use super::{
@@ -23,6 +23,8 @@ pub(super) struct Admitted {
     pub bytes: Vec<u8>,
     /// Their digest.
     pub digest: Digest,
+    /// The collector's keys that signed it, rising by their text; none where that was seen at an earlier visit.
+    pub signed: Vec<KeyFingerprint>,
 }
 
 /// Trust documents that a chain brought and that were not known before, in order.
@@ -91,8 +93,10 @@ fn known(store: &Store) -> Result<Vec<TrustDocument>, TransferError> {
 fn admit(dir: &Path, document: &TrustDocument, front: Front) -> Result<Admitted, TransferError> {
     let Front { manifest: bytes, signatures, chain } = front;
     let path = || dir.to_path_buf();
-    trust::admit(document, &bytes, &signatures)
+    let signers = trust::admit(document, &bytes, &signatures)
         .map_err(|source| TransferError::Untrusted { path: path(), source })?;
+    let mut signed: Vec<KeyFingerprint> = signers.iter().map(PublicKey::fingerprint).collect();
+    signed.sort();
     let manifest =
         Manifest::parse(&bytes).map_err(|source| TransferError::Manifest { path: path(), source })?;
     if manifest.collector != document.collector {
@@ -103,5 +107,5 @@ fn admit(dir: &Path, document: &TrustDocument, front: Front) -> Result<Admitted,
     if !listed.eq(manifest.trust.iter().copied()) {
         return Err(TransferError::OtherChain { path: path() });
     }
-    Ok(Admitted { dir: path(), digest: Digest::of(&bytes), manifest, bytes })
+    Ok(Admitted { dir: path(), digest: Digest::of(&bytes), manifest, bytes, signed })
 }

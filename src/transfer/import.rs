@@ -166,7 +166,8 @@ fn waiting(store: &Store) -> Result<Vec<Gathered>, TransferError> {
             // Whether the newer trust document still admits it, its signatures must tell: the front is needed again.
             continue;
         }
-        let admitted = Admitted { dir: PathBuf::new(), manifest, bytes, digest: row.manifest };
+        let admitted =
+            Admitted { dir: PathBuf::new(), manifest, bytes, digest: row.manifest, signed: Vec::new() };
         waiting.push(Gathered { admitted, dirs: Vec::new() });
     }
     Ok(waiting)
@@ -329,6 +330,10 @@ impl Job<'_> {
             sequence: manifest.sequence.get(),
             manifest: self.admitted.digest,
             states,
+            signed: self.admitted.signed.iter().map(ToString::to_string).collect(),
+            approved: Vec::new(),
+            proof: None,
+            origins: Vec::new(),
         };
         self.store.journal().append(event, at)?;
         Ok(kept)

@@ -101,6 +101,10 @@ pub const SIGNATURES: usize = 64;
 pub const SSHSIG_BYTES: usize = 4 << 10;
 /// Bytes of a bundle's `manifest.json`.
 pub const BUNDLE_MANIFEST_BYTES: usize = 16 << 20;
+/// Bytes of an origin proof: a manifest and a trust chain, with what JSON adds to a text inside a text.
+pub const PROOF_BYTES: usize = 40 << 20;
+/// Origin proofs of one bundle.
+pub const ORIGINS: usize = 4_096;
 /// Features that a bundle's manifest may require.
 pub const BUNDLE_FEATURES: usize = 32;
 /// Snapshots that one bundle carries.

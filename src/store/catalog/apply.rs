@@ -120,9 +120,9 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
                 params![manifest.hex(), number, at_text, bundle, json(volumes)?],
             )?;
         }
-        Event::Imported { from, bundle, epoch, sequence, manifest, states } => {
+        Event::Imported { from, bundle, epoch, sequence, manifest, states, proof, origins, .. } => {
             db.execute(
-                "INSERT INTO imported VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO imported VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     number,
                     at_text,
@@ -131,7 +131,9 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
                     epoch,
                     sequence,
                     manifest.hex(),
-                    json(states)?
+                    json(states)?,
+                    proof.map(|d| d.hex()),
+                    json(origins)?
                 ],
             )?;
             db.execute("DELETE FROM pending WHERE manifest = ?", params![manifest.hex()])?;

@@ -146,7 +146,7 @@ impl Catalog {
         self.refresh()?;
         self.with(|db| {
             db.prepare_cached(
-                "SELECT number, at, site, bundle, epoch, sequence, manifest, states
+                "SELECT number, at, site, bundle, epoch, sequence, manifest, states, proof, origins
                  FROM imported WHERE ?1 IS NULL OR site = ?1 ORDER BY number",
             )?
             .query_map(params![from.map(SiteName::as_str)], |row| {
@@ -159,6 +159,8 @@ impl Catalog {
                     sequence: row.get(5)?,
                     manifest: digest(row, 6)?,
                     states: json(row, 7)?,
+                    proof: optional(row, 8)?,
+                    origins: json(row, 9)?,
                 })
             })?
             .collect()

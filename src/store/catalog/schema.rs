@@ -8,7 +8,8 @@ use super::sql_error;
 use crate::store::StoreError;
 
 /// One step per version; the catalog's `user_version` counts those that were taken.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
 CREATE TABLE entry (
     number INTEGER PRIMARY KEY, at TEXT NOT NULL, hash TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,
     line TEXT NOT NULL
@@ -52,7 +53,12 @@ CREATE TABLE fetched (
 CREATE TABLE alias (
     checksum BLOB PRIMARY KEY, sha256 BLOB NOT NULL, size INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+ALTER TABLE imported ADD COLUMN proof TEXT;
+ALTER TABLE imported ADD COLUMN origins TEXT NOT NULL DEFAULT '[]';
+",
+];
 
 /// The tables that are replayed from the journal; the others are caches.
 pub(super) const REPLAYED: [&str; 9] =

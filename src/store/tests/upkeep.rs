@@ -106,6 +106,10 @@ fn gc_spares_published_trees_bases_trust_and_what_a_pending_import_may_need() {
         sequence: 1,
         manifest: bundle,
         states: Vec::new(),
+        signed: Vec::new(),
+        approved: Vec::new(),
+        proof: None,
+        origins: Vec::new(),
     };
     store.journal().append(imported, at(6)).unwrap();
     store.gc(LATER, GRACE, &Silent).unwrap();

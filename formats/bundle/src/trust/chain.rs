@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// One trust document of a chain, unread, with the signatures that came with it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// The document's bytes.
     pub document: Vec<u8>,
