@@ -190,6 +190,7 @@ fn write(
         index: IndexFile { size: file.size, sha256: file.sha256, open_size },
         cell: CELL,
         volumes: done.iter().filter_map(Done::file).collect(),
+        parity: None,
         counts: Counts { records: totals.records, blobs: count, bytes },
     };
     seal::write(&mut shelf, &manifest, request.key)?;

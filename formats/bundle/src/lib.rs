@@ -13,6 +13,7 @@ pub mod json;
 pub mod key;
 pub mod manifest;
 pub mod name;
+pub mod parity;
 pub mod proof;
 pub mod seal;
 pub mod sums;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     json::{self, JsonError},
     name::{BundleName, BundleNameError, Epoch, Sequence, Stream, VolumeNumber},
+    parity::{Layout, LayoutError, Parity, ParityNumber},
 };
 
 /// The version of this format that is written, and the newest that is read.
@@ -137,6 +138,35 @@ pub struct Counts {
     pub bytes: u64,
 }
 
+/// How some files of a bundle are protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protection {
+    /// How they are cut.
+    pub layout: Layout,
+    /// How many volumes stand before the first of them.
+    pub first_volume: u32,
+    /// The number of their first parity file.
+    pub first_file: u32,
+}
+
+impl Protection {
+    /// Returns which volume the n-th protected file is.
+    pub fn volume(&self, file: usize) -> Option<VolumeNumber> {
+        VolumeNumber::new(u64::from(self.first_volume) + file as u64 + 1).ok()
+    }
+
+    /// Returns which of the protected files a volume is.
+    pub fn file_of(&self, volume: VolumeNumber) -> Option<usize> {
+        let file = volume.get().checked_sub(self.first_volume + 1)? as usize;
+        (file < self.layout.covers()).then_some(file)
+    }
+
+    /// Returns the number of the n-th parity file.
+    pub fn parity(&self, file: usize) -> Option<ParityNumber> {
+        ParityNumber::new(self.first_file.checked_add(u32::try_from(file).ok()?)?)
+    }
+}
+
 /// The manifest of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -173,6 +203,8 @@ pub struct Manifest {
     pub cell: u32,
     /// The volumes, in order.
     pub volumes: Vec<VolumeFile>,
+    /// How index and volumes are protected; none where they are not.
+    pub parity: Option<Parity>,
     /// How much it holds.
     pub counts: Counts,
 }
@@ -200,6 +232,9 @@ pub enum ManifestError {
         /// The limit.
         limit: u64,
     },
+    /// Its parity is cut in a way that cannot be.
+    #[error("manifest.json: {0}")]
+    Layout(#[from] LayoutError),
     /// A rule of the specification is broken.
     #[error("manifest.json: {0}")]
     Rule(&'static str),
@@ -265,7 +300,37 @@ impl Manifest {
 
     /// Returns the bytes of all files that the manifest lists.
     pub fn total_bytes(&self) -> u64 {
-        self.volumes.iter().map(|v| v.size.get()).fold(self.index.size, u64::saturating_add)
+        let parity = self.parity.as_ref().map_or(0, Parity::bytes);
+        self.volumes.iter().map(|v| v.size.get()).chain([parity]).fold(self.index.size, u64::saturating_add)
+    }
+
+    /// Returns how the index is protected; none where it is not.
+    pub fn index_parity(&self) -> Option<Protection> {
+        let parity = self.parity.as_ref()?;
+        let layout = Layout::of(&parity.index, &[self.index.size]).ok()?;
+        Some(Protection { layout, first_volume: 0, first_file: ParityNumber::INDEX.get() })
+    }
+
+    /// Returns how the volumes are protected, group by group.
+    pub fn volume_parity(&self) -> Vec<Protection> {
+        self.protections().unwrap_or_default()
+    }
+
+    fn protections(&self) -> Result<Vec<Protection>, LayoutError> {
+        let Some(parity) = &self.parity else { return Ok(Vec::new()) };
+        let sizes: Vec<u64> = self.volumes.iter().map(|v| v.size.get()).collect();
+        let (mut found, mut first_file) = (Vec::new(), ParityNumber::INDEX.get() + 1);
+        let mut rest = sizes.as_slice();
+        for group in &parity.groups {
+            let first_volume = u32::try_from(sizes.len() - rest.len()).map_err(|_| LayoutError::Covers)?;
+            let (these, others) = rest.split_at_checked(group.covers as usize).ok_or(LayoutError::Covers)?;
+            rest = others;
+            let layout = Layout::of(group, these)?;
+            let files = u32::try_from(group.files.len()).map_err(|_| LayoutError::Shards)?;
+            found.push(Protection { layout, first_volume, first_file });
+            first_file = first_file.saturating_add(files);
+        }
+        if rest.is_empty() { Ok(found) } else { Err(LayoutError::Covers) }
     }
 
     /// Tells whether a state is its repository's newest: the last of that repository.

@@ -131,6 +131,12 @@ pub const BUNDLE_INDEX_OPEN_BYTES: u64 = 256 << 30;
 pub const CELL_BYTES_LEAST: u32 = 256 << 10;
 /// The largest cell, in bytes.
 pub const CELL_BYTES: u32 = 1 << 20;
+/// Shards of one parity stripe, its recovery shards rounded up to a power of two.
+pub const PARITY_SHARDS: u32 = 1_020;
+/// Files that one parity group protects.
+pub const PARITY_COVERS: usize = 100;
+/// The highest number of a parity file.
+pub const PARITY_FILES: u32 = 9_999;
 /// Content bytes of one zstd frame in a volume.
 pub const FRAME_BYTES: u64 = 8 << 20;
 /// Bytes of a file of OpenPGP public keys.

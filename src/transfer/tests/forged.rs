@@ -84,6 +84,7 @@ impl Forgery {
             index: IndexFile { size: bytes.len() as u64, sha256: Digest::of(&bytes), open_size },
             cell: CELL,
             volumes: Vec::new(),
+            parity: None,
             counts: self.counts,
         };
         let mut text = String::from_utf8(manifest.encode().unwrap()).unwrap();

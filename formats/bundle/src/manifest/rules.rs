@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use chantal_contract::limits::{
     BUNDLE_FEATURES, BUNDLE_INDEX_BYTES, BUNDLE_INDEX_OPEN_BYTES, BUNDLE_PRESUMED, BUNDLE_STATES, CELL_BYTES,
-    CELL_BYTES_LEAST, STATE_NAMES, TRUST_VERSION, VOLUME_BYTES, VOLUMES,
+    CELL_BYTES_LEAST, PARITY_FILES, STATE_NAMES, TRUST_VERSION, VOLUME_BYTES, VOLUMES,
 };
+
+use crate::parity::{Layout, SHARD};
 
 use super::{Base, Delivery, FEATURES, Manifest, ManifestError, VERSION};
 
@@ -26,7 +28,21 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
     rule(
         manifest.volumes.is_empty() == (manifest.counts.blobs == 0),
         "there are blobs if and only if there are volumes",
-    )
+    )?;
+    parity(manifest)
+}
+
+fn parity(manifest: &Manifest) -> Result<(), ManifestError> {
+    let Some(parity) = &manifest.parity else { return Ok(()) };
+    rule(parity.shard as usize == SHARD, "the shard is not of 16 KiB")?;
+    let files: usize = parity.groups.iter().map(|g| g.files.len()).sum();
+    if files > PARITY_FILES as usize {
+        return Err(ManifestError::Limit { what: "parity files", limit: PARITY_FILES.into() });
+    }
+    rule(parity.index.files.len() == 1, "the index is not protected by one file")?;
+    Layout::of(&parity.index, &[manifest.index.size])?;
+    manifest.protections()?;
+    Ok(())
 }
 
 fn rule(holds: bool, why: &'static str) -> Result<(), ManifestError> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::parity::{ParityFile, ParityGroup};
 use chantal_contract::limits::{BUNDLE_STATES, CELL_BYTES_LEAST, STATE_NAMES, VOLUME_BYTES, VOLUMES};
 
 fn name(text: &str) -> Name {
@@ -25,6 +26,17 @@ fn state(repository: &str, text: &str, from: Option<&str>) -> CarriedState {
     }
 }
 
+/// The parity of an index of ten bytes and of a volume of one.
+fn parity() -> Parity {
+    let group = |text: &[u8]| ParityGroup {
+        covers: 1,
+        block: 1,
+        lane: 1,
+        files: vec![ParityFile { shards: 1, size: 24_576, sha256: Digest::of(text) }],
+    };
+    Parity { shard: 16_384, index: group(b"p0"), groups: vec![group(b"p1")] }
+}
+
 /// A manifest that keeps every rule.
 pub(crate) fn sample() -> Manifest {
     let mut named = state("bookworm", "b1", Some("b0"));
@@ -47,6 +59,7 @@ pub(crate) fn sample() -> Manifest {
         index: IndexFile { size: 10, sha256: Digest::of(b"i"), open_size: 20 },
         cell: CELL,
         volumes: vec![VolumeFile { size: NonZeroU64::MIN, sha256: Digest::of(b"v") }],
+        parity: Some(parity()),
         counts: Counts { records: 0, blobs: 1, bytes: 1 },
     }
 }
@@ -62,7 +75,7 @@ fn is_read_as_it_is_written() {
     );
     let newest: Vec<bool> = manifest.states.iter().map(|s| manifest.is_newest(s)).collect();
     assert_eq!(newest, [false, true, true]);
-    assert_eq!(manifest.total_bytes(), 11);
+    assert_eq!(manifest.total_bytes(), 11 + 2 * 24_576);
 }
 
 #[test]
@@ -102,7 +115,19 @@ fn another_form_is_refused() {
 #[test]
 fn every_rule_is_kept() {
     type Break = fn(&mut Manifest);
-    let breaks: [(&str, Break); 20] = [
+    let breaks: [(&str, Break); 26] = [
+        ("another shard", |m| m.parity.as_mut().unwrap().shard = 8192),
+        ("an unprotected volume", |m| m.parity.as_mut().unwrap().groups.clear()),
+        ("a volume protected twice", |m| {
+            let groups = &mut m.parity.as_mut().unwrap().groups;
+            groups.push(groups[0].clone());
+        }),
+        ("an index in two parity files", |m| {
+            let files = &mut m.parity.as_mut().unwrap().index.files;
+            files.push(files[0]);
+        }),
+        ("a parity file of another size", |m| m.parity.as_mut().unwrap().groups[0].files[0].size += 1),
+        ("a parity group without a file", |m| m.parity.as_mut().unwrap().groups[0].files.clear()),
         ("an unknown feature", |m| m.requires.push("parity".into())),
         ("no trust chain", |m| m.trust.clear()),
         ("a gap in the trust chain", |m| m.trust[0].version = 2),
@@ -158,6 +183,7 @@ fn counts_keep_their_limits() {
     let volumes = |count: u32| {
         let mut manifest = sample();
         manifest.volumes = vec![manifest.volumes[0]; count as usize];
+        manifest.parity = None;
         manifest.encode()
     };
     volumes(VOLUMES).unwrap();
@@ -165,10 +191,33 @@ fn counts_keep_their_limits() {
     let sized = |size: u64| {
         let mut manifest = sample();
         manifest.volumes[0].size = NonZeroU64::new(size).unwrap();
+        manifest.parity = None;
         manifest.encode()
     };
     sized(VOLUME_BYTES).unwrap();
     assert!(sized(VOLUME_BYTES + 1).is_err());
+}
+
+#[test]
+fn parity_is_numbered_through_all_groups() {
+    let mut manifest = sample();
+    manifest.volumes = vec![manifest.volumes[0]; 5];
+    let parity = manifest.parity.as_mut().unwrap();
+    let file = parity.groups[0].files[0];
+    let group = |covers, files| ParityGroup { covers, block: 1, lane: 1, files: vec![file; files] };
+    parity.groups = vec![group(3, 2), group(2, 1)];
+    manifest = Manifest::parse(&manifest.encode().unwrap()).unwrap();
+    let groups = manifest.volume_parity();
+    let first: Vec<(u32, u32)> = groups.iter().map(|g| (g.first_volume, g.first_file)).collect();
+    assert_eq!(first, [(0, 1), (3, 3)]);
+    assert_eq!(groups[1].volume(1).map(VolumeNumber::get), Some(5));
+    assert_eq!(groups[1].file_of(VolumeNumber::new(4).unwrap()), Some(0));
+    assert_eq!(groups[1].file_of(VolumeNumber::new(3).unwrap()), None);
+    assert_eq!(groups[0].file_of(VolumeNumber::new(4).unwrap()), None);
+    assert_eq!(groups[1].parity(0).map(ParityNumber::file_name).as_deref(), Some("parity-0003"));
+    let listed = manifest.parity.as_ref().unwrap().files().map(|(n, _)| n.get());
+    assert_eq!(listed.collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(manifest.index_parity().unwrap().layout.covers(), 1);
 }
 
 #[test]
