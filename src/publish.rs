@@ -11,6 +11,7 @@ mod list;
 mod outcome;
 mod page;
 mod plan;
+mod rot;
 mod switch;
 mod tree;
 
@@ -28,6 +29,7 @@ pub use outcome::{Change, Listing, Notice, Outcome, PublishError, Standing, Turn
 
 use job::Job;
 use list::List;
+use rot::Suspects;
 use switch::{Spot, TREES};
 
 use crate::{
@@ -95,21 +97,28 @@ impl Publisher<'_> {
     /// Says what [`Self::publish`] would do; touches nothing.
     pub fn plan(&self, requests: &[Request]) -> Result<Vec<Outcome>, PublishError> {
         let (_locks, rows) = self.begin(requests)?;
-        let ready = requests.iter().map(|r| self.prepare(r, &rows, Turn::Planned));
+        let suspects = Suspects::of(self.store.pool())?;
+        let ready = requests.iter().map(|r| self.prepare(r, &suspects, &rows, Turn::Planned));
         ready.map(|r| Ok(r?.outcome)).collect()
     }
 
     /// Publishes; all trees are switched together, once all are built.
     pub fn publish(&self, requests: &[Request]) -> Result<Vec<Outcome>, PublishError> {
         let (_locks, rows) = self.begin(requests)?;
+        let suspects = Suspects::of(self.store.pool())?;
         let ready: Vec<Ready> = requests
             .iter()
-            .map(|request| self.prepare(request, &rows, Turn::Switched))
+            .map(|request| self.prepare(request, &suspects, &rows, Turn::Switched))
             .collect::<Result<_, _>>()?;
         let turned =
             ready.iter().filter(|r| r.outcome.turn == Turn::Switched).try_for_each(|r| r.spot.turn());
         for ready in ready.iter().filter(|r| r.outcome.turn == Turn::Switched) {
             ready.spot.settle()?;
+        }
+        for ready in &ready {
+            // What was seen until now stands by: damaged files in it must not come back.
+            let spot = Spot::find(&self.settings.root, &ready.outcome.target, self.settings.switch)?;
+            suspects.sweep(&spot.standby())?;
         }
         turned?;
         for ready in &ready {
@@ -121,12 +130,14 @@ impl Publisher<'_> {
 
     /// Lists what is published, sorted by place.
     pub fn list(&self) -> Result<Vec<Listing>, PublishError> {
+        let suspects = Suspects::of(self.store.pool())?;
         let mut listings = Vec::new();
         for row in self.store.catalog().published()? {
             let standing = match Spot::find(&self.settings.root, &row.target, self.settings.switch) {
-                Ok(spot) => match spot.live().map(|live| List::head(&live)) {
+                Ok(spot) => match spot.live().map(|live| (List::head(&live), suspects.count(&live))) {
                     None => Standing::Gone,
-                    Some(Ok(Some(list))) if list.manifest == row.state.manifest => Standing::Right,
+                    Some((_, Ok(files @ 1..))) => Standing::Damaged { files },
+                    Some((Ok(Some(list)), _)) if list.manifest == row.state.manifest => Standing::Right,
                     Some(_) => Standing::Other,
                 },
                 Err(_) => Standing::Other,
@@ -150,14 +161,29 @@ impl Publisher<'_> {
         Ok(listings)
     }
 
-    /// Takes a tree away; `asked` is an address or a place below the published directory.
-    pub fn unpublish(&self, asked: &str) -> Result<String, PublishError> {
+    /// Finds a tree by its place below the published directory or, where only one shows it, by its address.
+    pub fn find(&self, asked: &str) -> Result<PublishedRow, PublishError> {
         let rows = self.store.catalog().published()?;
-        let row = rows.iter().find(|row| row.target == asked || address(row).to_string() == asked);
-        let Some(row) = row else {
-            let has = rows.iter().map(|r| format!("`{}`", address(r))).collect();
-            return Err(PublishError::NotPublished { asked: asked.into(), has });
-        };
+        if let Some(row) = rows.iter().find(|row| row.target == asked) {
+            return Ok(row.clone());
+        }
+        let shown: Vec<&PublishedRow> = rows.iter().filter(|r| r.address().to_string() == asked).collect();
+        match shown.as_slice() {
+            [row] => Ok((*row).clone()),
+            [] => {
+                let has = rows.iter().map(|r| format!("`{}`", r.address())).collect();
+                Err(PublishError::NotPublished { asked: asked.into(), has })
+            }
+            several => {
+                let at = several.iter().map(|r| format!("`{}`", r.target)).collect();
+                Err(PublishError::Several { asked: asked.into(), at })
+            }
+        }
+    }
+
+    /// Takes a tree away; `asked` is what [`Self::find`] takes.
+    pub fn unpublish(&self, asked: &str) -> Result<String, PublishError> {
+        let row = self.find(asked)?;
         let _locks = self.locks(std::slice::from_ref(&row.repository))?;
         Spot::find(&self.settings.root, &row.target, self.settings.switch)?.clear()?;
         self.store.journal().append(store::Event::Unpublished { target: row.target.clone() }, self.at)?;
@@ -171,7 +197,7 @@ impl Publisher<'_> {
         let locks = self.locks(&names)?;
         let rows = self.store.catalog().published()?;
         let mut places: Vec<(String, Address)> =
-            rows.iter().map(|row| (row.target.clone(), address(row))).collect();
+            rows.iter().map(|row| (row.target.clone(), row.address())).collect();
         places.extend(requests.iter().map(|r| (r.target(), r.address.clone())));
         places.sort();
         places.dedup();
@@ -205,10 +231,19 @@ impl Publisher<'_> {
         format!("{}/{target}", self.settings.base)
     }
 
-    fn prepare(&self, request: &Request, rows: &[PublishedRow], turn: Turn) -> Result<Ready, PublishError> {
-        let job = Job::new(self, request)?;
+    fn prepare(
+        &self,
+        request: &Request,
+        suspects: &Suspects<'_>,
+        rows: &[PublishedRow],
+        turn: Turn,
+    ) -> Result<Ready, PublishError> {
+        let job = Job::new(self, suspects, request)?;
         let former = rows.iter().find(|row| row.target == job.target);
         let mut notices = notices(&job.recorded, former, self.at);
+        let elsewhere =
+            rows.iter().filter(|row| row.address() == request.address && row.target != job.target);
+        notices.extend(elsewhere.map(|row| Notice::Left { target: row.target.clone(), at: row.at }));
         let done = job.run(turn)?;
         notices.extend(done.notices);
         let outcome = Outcome {
@@ -287,10 +322,6 @@ fn notices(recorded: &Recorded, former: Option<&PublishedRow>, at: Timestamp) ->
         notices.push(Notice::Expired { until });
     }
     notices
-}
-
-fn address(row: &PublishedRow) -> Address {
-    Address { repository: row.repository.clone(), snapshot: row.name.clone() }
 }
 
 #[cfg(test)]

@@ -132,7 +132,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         Verb::Verify => {
             let (_, store) = context.open()?;
             let _shared = share(&store)?;
-            return verify::tell(&store.verify_db()?, context);
+            return verify::tell(&store.verify_db()?, Vec::new(), context);
         }
         Verb::Rebuild => {
             let config = context.config()?;

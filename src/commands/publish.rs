@@ -210,7 +210,7 @@ fn list(publisher: &Publisher<'_>, context: &Context) -> anyhow::Result<()> {
             valid_until: listing.valid_until.map(|at| at.to_string()),
             state: match (listing.standing, listing.outdated) {
                 (Standing::Gone, _) => "gone",
-                (Standing::Other, _) => "damaged",
+                (Standing::Other | Standing::Damaged { .. }, _) => "damaged",
                 (Standing::Right, true) => "outdated",
                 (Standing::Right, false) => "current",
             },

@@ -1,5 +1,7 @@
 //! `chantal unpublish`: takes a published tree away.
 
+use serde::Serialize;
+
 use super::{context::Context, ending::Ending, publish};
 
 /// Take a published tree away; the snapshot stays
@@ -13,22 +15,29 @@ pub struct Args {
     dry_run: bool,
 }
 
+#[derive(Serialize)]
+struct Unpublished {
+    address: String,
+    target: String,
+    outcome: &'static str,
+}
+
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     let (config, store) = context.open()?;
     publish::with(&config, &store, context, |publisher| {
-        if args.dry_run {
-            let found = publisher
-                .list()?
-                .into_iter()
-                .find(|listing| listing.target == args.name || listing.address.to_string() == args.name);
-            match found {
-                Some(listing) => context.printer.say(&format!("would take {} away", listing.target)),
-                None => context.printer.say(&format!("`{}` is not published", args.name)),
-            }
-            return Ok(Ending::Done);
+        let found = publisher.find(&args.name)?;
+        let address = found.address().to_string();
+        let (target, outcome) = if args.dry_run {
+            context.printer.say(&format!("would take {} away", found.target));
+            (found.target, "planned")
+        } else {
+            let target = publisher.unpublish(&found.target)?;
+            context.printer.say(&format!("{target} is taken away"));
+            (target, "removed")
+        };
+        if context.printer.is_json() {
+            context.printer.show(&Unpublished { address, target, outcome }, |_| String::new())?;
         }
-        let target = publisher.unpublish(&args.name)?;
-        context.printer.say(&format!("{target} is taken away"));
         Ok(Ending::Done)
     })
 }

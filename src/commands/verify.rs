@@ -6,8 +6,10 @@ use super::{
     context::{Context, share},
     ending::Ending,
     printer::complain,
+    publish,
 };
 use crate::{
+    publish::Standing,
     report::human::{count, size},
     store::{Depth, Problem, Subject, VerifyReport},
 };
@@ -15,7 +17,7 @@ use crate::{
 /// Prove that the store holds what it says
 ///
 /// Every manifest is read and named rightly, every file that a state needs is there with its size; `--full` hashes every blob anew,
-/// and sets damaged ones aside.
+/// and sets damaged ones aside. Published trees that serve damaged files are named.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Hash every blob anew
@@ -32,6 +34,15 @@ struct Verified {
     bytes: u64,
     records: u64,
     problems: Vec<Row>,
+    trees: Vec<Tree>,
+}
+
+/// A published tree that serves damaged files.
+#[derive(Serialize)]
+pub struct Tree {
+    target: String,
+    address: String,
+    damaged_files: u64,
 }
 
 #[derive(Serialize)]
@@ -64,23 +75,32 @@ fn subject(subject: &Subject) -> String {
 }
 
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
-    let (_, store) = context.open()?;
+    let (config, store) = context.open()?;
     let _shared = share(&store)?;
     let depth = if args.full { Depth::Full } else { Depth::Quick };
     let report = store.verify(depth, context.reporter.as_ref())?;
-    tell(&report, context)
+    let listed = publish::with(&config, &store, context, |publisher| Ok(publisher.list()?))?;
+    let trees = listed.into_iter().filter_map(|listing| match listing.standing {
+        Standing::Damaged { files } => {
+            let (address, target) = (listing.address.to_string(), listing.target);
+            Some(Tree { target, address, damaged_files: files })
+        }
+        _ => None,
+    });
+    tell(&report, trees.collect(), context)
 }
 
 /// Shows what a verification found: exit code 3 where something is wrong.
-pub fn tell(report: &VerifyReport, context: &Context) -> anyhow::Result<Ending> {
+pub fn tell(report: &VerifyReport, trees: Vec<Tree>, context: &Context) -> anyhow::Result<Ending> {
     let verified = Verified {
-        good: report.is_good(),
+        good: report.is_good() && trees.is_empty(),
         entries: report.entries,
         manifests: report.manifests,
         blobs: report.blobs,
         bytes: report.bytes,
         records: report.records,
         problems: report.problems.iter().map(Row::from).collect(),
+        trees,
     };
     context.printer.show(&verified, |verified| {
         let looked: Vec<String> = [
@@ -92,8 +112,11 @@ pub fn tell(report: &VerifyReport, context: &Context) -> anyhow::Result<Ending> 
         .into_iter()
         .filter_map(|(number, text)| (number > 0).then_some(text))
         .collect();
-        let verdict =
-            if verified.good { "good".into() } else { count(verified.problems.len() as u64, "problem") };
+        let verdict = if verified.good {
+            "good".into()
+        } else {
+            count((verified.problems.len() + verified.trees.len()) as u64, "problem")
+        };
         format!("{verdict}: {}", looked.join(", "))
     })?;
     for problem in &verified.problems {
@@ -105,6 +128,10 @@ pub fn tell(report: &VerifyReport, context: &Context) -> anyhow::Result<Ending> 
             problem.set_aside.as_ref().map_or_else(String::new, |path| format!("; set aside as `{path}`"));
         complain(&format!("error: {}: {}{needed}{aside}", problem.what, problem.why));
     }
+    for tree in &verified.trees {
+        let files = count(tree.damaged_files, "damaged file");
+        complain(&format!("error: the published tree `{}` serves {files}", tree.target));
+    }
     if verified.good {
         return Ok(Ending::Done);
     }
@@ -112,6 +139,13 @@ pub fn tell(report: &VerifyReport, context: &Context) -> anyhow::Result<Ending> 
         complain(
             "hint: a `chantal sync` of these repositories, or a bundle that was exported with `--since none`, brings back what is missing",
         );
+    }
+    if !verified.trees.is_empty() {
+        let trees: Vec<&str> = verified.trees.iter().map(|tree| tree.address.as_str()).collect();
+        complain(&format!(
+            "hint: once the store has them whole again, `chantal publish {}` replaces the damaged files",
+            trees.join(" ")
+        ));
     }
     Ok(Ending::Refused)
 }

@@ -56,7 +56,7 @@ pub(super) fn wanted(plan: &Plan, manifest: &Digest, live: Option<&List>, genera
         |l| &l.path,
         |entry, seen| match (entry, seen) {
             (Some(entry), seen) => out.push(decide(entry, seen, generation)),
-            (None, Some(seen)) if is_by_hash(&seen.path) && (seen.kind != Kind::Kept || same_state) => {
+            (None, Some(seen)) if stays(seen, same_state) => {
                 out.push(Wanted { listed: Listed { kind: Kind::Kept, ..seen.clone() }, from: Bytes::Live });
             }
             (None, _) => {}
@@ -65,8 +65,18 @@ pub(super) fn wanted(plan: &Plan, manifest: &Digest, live: Option<&List>, genera
     out
 }
 
+/// Tells whether a file that the state does not have is kept for clients that are in the middle of reading the former one.
+fn stays(seen: &Listed, same_state: bool) -> bool {
+    is_by_hash(&seen.path)
+        && match seen.kind {
+            Kind::Kept => same_state,
+            Kind::Link | Kind::Copy => true,
+            Kind::Rotten => false,
+        }
+}
+
 fn decide(entry: &Entry, seen: Option<&Listed>, generation: i64) -> Wanted {
-    let unchanged = seen.filter(|s| s.measured == entry.measured);
+    let unchanged = seen.filter(|s| s.is(&entry.measured));
     // A payload of other bytes under a known name is copied: two files of the pool may share size and time.
     let linkable = match entry.source {
         Source::Pool(Role::Payload) => seen.is_none() || unchanged.is_some_and(|u| u.kind == Kind::Link),
@@ -103,7 +113,7 @@ pub(super) fn compare<'a>(
             (None, Some(has)) => gone.push(&has.path),
             (Some(wanted), Some(has)) => {
                 // A link that had to be a copy stays one; what is to be a copy is never a link.
-                let fits = has.measured == wanted.listed.measured
+                let fits = has.is(&wanted.listed.measured)
                     && (wanted.listed.kind != Kind::Copy || has.kind != Kind::Link);
                 let timely = has.kind == Kind::Link
                     || wanted.listed.mtime.is_none()
@@ -135,7 +145,7 @@ pub(super) fn summary(wanted: &[Wanted], live: Option<&List>) -> Change {
         |wanted, seen| match (wanted, seen) {
             (Some(_), None) => change.added += 1,
             (None, Some(_)) => change.removed += 1,
-            (Some(w), Some(s)) if w.listed.measured == s.measured => change.kept += 1,
+            (Some(w), Some(s)) if s.is(&w.listed.measured) => change.kept += 1,
             (Some(_), Some(_)) => change.replaced += 1,
             (None, None) => {}
         },

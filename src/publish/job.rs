@@ -1,12 +1,15 @@
 //! One tree on its way: from a state in the store to a standby tree that waits for its turn.
 
-use chantal_contract::{Digest, Format, FormatError, State, limits::KEYRING_BYTES};
+use std::collections::BTreeSet;
+
+use chantal_contract::{Digest, Format, FormatError, RepoPath, State, limits::KEYRING_BYTES};
 
 use super::{
     Change, Notice, PublishError, Publisher, Request, Turn, change,
     list::List,
     page::{Dress, Subject},
     plan::{Plan, Planner},
+    rot::Suspects,
     switch::Spot,
     tree,
 };
@@ -21,6 +24,7 @@ const EVIDENCE_BYTES: u64 = 64 << 20;
 
 pub(super) struct Job<'a> {
     publisher: &'a Publisher<'a>,
+    suspects: &'a Suspects<'a>,
     pub address: &'a Address,
     pub target: String,
     pub url: String,
@@ -28,7 +32,18 @@ pub(super) struct Job<'a> {
     pub recorded: Recorded,
     snapshot: Snapshot,
     format: Box<dyn Format>,
-    keyring: Keyring,
+    proofs: Proofs,
+}
+
+/// What was verified upstream, as a state's evidence says.
+#[derive(Default)]
+pub(super) struct Proofs {
+    /// Upstream's public keys.
+    pub keyring: Keyring,
+    /// The anchors that carry a good signature.
+    pub anchors: BTreeSet<RepoPath>,
+    /// Whether every package does.
+    pub packages: bool,
 }
 
 /// What became of it.
@@ -49,7 +64,11 @@ struct Laid {
 }
 
 impl<'a> Job<'a> {
-    pub fn new(publisher: &'a Publisher<'a>, request: &'a Request) -> Result<Self, PublishError> {
+    pub fn new(
+        publisher: &'a Publisher<'a>,
+        suspects: &'a Suspects<'a>,
+        request: &'a Request,
+    ) -> Result<Self, PublishError> {
         let (store, settings) = (publisher.store, publisher.settings);
         let (address, target) = (&request.address, request.target());
         let recorded = store.catalog().resolve(address)?;
@@ -58,9 +77,10 @@ impl<'a> Job<'a> {
             .map_err(|source| PublishError::Format { address: address.clone(), source })?;
         Ok(Self {
             spot: Spot::find(&settings.root, &target, settings.switch)?,
-            keyring: keyring(publisher, address, &recorded)?,
+            proofs: proofs(publisher, address, &recorded)?,
             url: publisher.url(&target),
             publisher,
+            suspects,
             address,
             target,
             recorded,
@@ -71,15 +91,22 @@ impl<'a> Job<'a> {
 
     /// Builds the standby tree, unless clients see what is wanted already or nothing is to be touched.
     pub fn run(&self, turn: Turn) -> Result<Done, PublishError> {
-        if let Some(weight) = self.shown()? {
+        let early = if self.suspects.is_empty() { None } else { self.seen()? };
+        if turn == Turn::Switched {
+            self.suspects.sweep(&self.spot.standby())?;
+        }
+        if early.as_ref().is_none_or(|seen| seen.rotten() == 0)
+            && let Some(weight) = self.shown()?
+        {
             let change = Change { kept: weight.0, ..Change::default() };
             return Ok(Done { turn: Turn::Unchanged, change, weight, notices: Vec::new() });
         }
         let Laid { plan, dress, weight, mut notices } = self.plan()?;
         let manifest = self.recorded.state.manifest;
-        let seen = match self.spot.live() {
-            Some(live) => List::read(&live).map_err(PublishError::io(&live))?,
-            None => None,
+        self.suspects.expect_healed(&plan)?;
+        let seen = match early {
+            Some(seen) => Some(seen),
+            None => self.seen()?,
         };
         let now = self.publisher.at.as_second();
         let generation = seen.as_ref().map_or(now, |seen| now.max(seen.generation + 1));
@@ -90,6 +117,11 @@ impl<'a> Job<'a> {
             notices.extend(self.build(&plan, &wanted, head)?);
         }
         Ok(Done { turn, change, weight, notices })
+    }
+
+    /// Reads the list of what clients see.
+    fn seen(&self) -> Result<Option<List>, PublishError> {
+        self.spot.live().map_or(Ok(None), |live| self.suspects.read(&live))
     }
 
     /// Returns the weight of what clients see, where that is just what is wanted.
@@ -156,7 +188,7 @@ impl<'a> Job<'a> {
             header: self.snapshot.header(),
             state: &self.snapshot,
             format: self.format.as_ref(),
-            keyring: &self.keyring,
+            proofs: &self.proofs,
             weight,
         })
     }
@@ -166,22 +198,24 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Reads upstream's public keys from a state's evidence.
-fn keyring(
-    publisher: &Publisher<'_>,
-    address: &Address,
-    recorded: &Recorded,
-) -> Result<Keyring, PublishError> {
-    let mut keyring = Keyring::default();
-    let Some(evidence) = &recorded.state.evidence else { return Ok(keyring) };
+/// Reads a state's evidence.
+fn proofs(publisher: &Publisher<'_>, address: &Address, recorded: &Recorded) -> Result<Proofs, PublishError> {
+    let mut proofs = Proofs::default();
+    let Some(evidence) = &recorded.state.evidence else { return Ok(proofs) };
     let pool = publisher.store.pool();
     for item in Evidence::parse(&pool.read(evidence, EVIDENCE_BYTES)?)?.items() {
-        if let Item::Key { blob, .. } = item {
-            let bytes = pool.read(&blob.sha256, KEYRING_BYTES)?;
-            keyring
-                .add(&pool.path(&blob.sha256), &bytes)
-                .map_err(|source| PublishError::Keys { address: address.clone(), source })?;
+        match item {
+            Item::Key { blob, .. } => {
+                let bytes = pool.read(&blob.sha256, KEYRING_BYTES)?;
+                proofs
+                    .keyring
+                    .add(&pool.path(&blob.sha256), &bytes)
+                    .map_err(|source| PublishError::Keys { address: address.clone(), source })?;
+            }
+            Item::Signed { path, .. } => drop(proofs.anchors.insert(path.clone())),
+            Item::Packages => proofs.packages = true,
+            Item::Page { .. } => {}
         }
     }
-    Ok(keyring)
+    Ok(proofs)
 }

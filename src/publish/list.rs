@@ -30,6 +30,8 @@ pub(super) enum Kind {
     Copy,
     /// It is of the former generation, for clients that are in the middle of reading it.
     Kept,
+    /// It was found not to be what the list says; never written, as such a file is never kept.
+    Rotten,
 }
 
 /// One file of a tree as it stands.
@@ -76,6 +78,11 @@ impl List {
     /// Reads only the first line: which state a tree holds.
     pub fn head(tree: &Path) -> io::Result<Option<Self>> {
         Ok(Self::open(tree)?.map(|(list, _)| list))
+    }
+
+    /// Counts the files that were found damaged.
+    pub fn rotten(&self) -> u64 {
+        self.files.iter().filter(|listed| listed.kind == Kind::Rotten).count() as u64
     }
 
     fn open(tree: &Path) -> io::Result<Option<(Self, impl BufRead)>> {
@@ -130,6 +137,11 @@ fn next(lines: &mut impl BufRead, line: &mut String) -> Option<bool> {
 }
 
 impl Listed {
+    /// Tells whether its bytes are known to be just these.
+    pub fn is(&self, measured: &Measured) -> bool {
+        self.kind != Kind::Rotten && self.measured == *measured
+    }
+
     fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split('\t');
         let path = RepoPath::new(fields.next()?).ok()?;
@@ -152,6 +164,7 @@ impl Listed {
             Kind::Link => "link",
             Kind::Copy => "copy",
             Kind::Kept => "kept",
+            Kind::Rotten => "rotten",
         };
         write!(out, "{}\t{}\t{}\t{kind}\t", self.path, self.measured.sha256, self.measured.size)?;
         match self.mtime {

@@ -52,6 +52,13 @@ pub enum Notice {
         /// Why the first of them was.
         why: String,
     },
+    /// It was published at another place before, and what stands there is served still.
+    Left {
+        /// The place below the published directory.
+        target: String,
+        /// When it was published there.
+        at: Timestamp,
+    },
     /// The repository has a file of this name itself, so that ours is left out.
     Taken {
         /// The name.
@@ -73,6 +80,10 @@ impl std::fmt::Display for Notice {
                 )
             }
             Self::Copied { files, why } => write!(f, "{files} files were copied instead of linked: {why}"),
+            Self::Left { target, at } => write!(
+                f,
+                "`{target}` is still served as it was on {at}: `chantal unpublish {target}` takes it away"
+            ),
             Self::Taken { name } => write!(f, "the repository has a `{name}` itself, so ours is left out"),
         }
     }
@@ -142,6 +153,11 @@ pub enum Standing {
     Right,
     /// It shows another state than the journal says.
     Other,
+    /// It serves files whose bytes were found damaged.
+    Damaged {
+        /// How many.
+        files: u64,
+    },
     /// It is not there.
     Gone,
 }
@@ -230,6 +246,14 @@ pub enum PublishError {
         /// The published directory.
         path: PathBuf,
     },
+    /// Several trees show what was asked for.
+    #[error("`{asked}` is published at {}", .at.join(" and "))]
+    Several {
+        /// What was asked for.
+        asked: String,
+        /// The places below the published directory.
+        at: Vec<String>,
+    },
     /// Nothing is published under that name.
     #[error("`{asked}` is not published")]
     NotPublished {
@@ -256,9 +280,10 @@ impl PublishError {
             ),
             Self::Occupied { .. } => Some("move it away, or give the repository another `path`".into()),
             Self::Inside { .. } | Self::Same { .. } => {
-                Some("give one of them another `path` in the configuration".into())
+                Some("give one of them another `path` in the configuration; `chantal unpublish` takes away what is no longer wanted".into())
             }
             Self::NoExchange { .. } => Some("set `storage.switch: symlink`".into()),
+            Self::Several { .. } => Some("name the one that is meant by its place".into()),
             Self::NotPublished { has, .. } if has.is_empty() => Some("nothing is published yet".into()),
             Self::NotPublished { has, .. } => Some(format!("published are {}", has.join(", "))),
             Self::Keys { source, .. } => source.hint(),

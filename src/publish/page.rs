@@ -3,15 +3,15 @@
 //! Pages are pure functions of what they show: no clock, no external resource, every value escaped by the template.
 
 use askama::Template;
-use chantal_contract::{Digest, Format, Header, RepoPath, SetUp, State, tree::Place};
+use chantal_contract::{Digest, Format, Header, Keeper, RepoPath, SetUp, State, tree::Place};
 use jiff::{Timestamp, TimestampRound, Unit};
 use sha2::{Digest as _, Sha256};
 
-use super::outcome::{Listing, PublishError};
-use crate::{
-    store::{Address, Origin, Recorded, SiteName},
-    trust::Keyring,
+use super::{
+    job::Proofs,
+    outcome::{Listing, PublishError},
 };
+use crate::store::{Address, Origin, Recorded, SiteName};
 
 /// The name of every page.
 pub(super) const PAGE: &str = "index.html";
@@ -27,7 +27,7 @@ pub(super) struct Subject<'a> {
     pub header: &'a Header,
     pub state: &'a dyn State,
     pub format: &'a dyn Format,
-    pub keyring: &'a Keyring,
+    pub proofs: &'a Proofs,
     /// Number of files and bytes.
     pub weight: (u64, u64),
 }
@@ -49,12 +49,13 @@ impl Dress {
         };
         // The name that clients know it by, and that their files are called after.
         let name = address.to_string().replace('@', "-");
-        let ring = if subject.keyring.is_empty() { None } else { Some(path(&format!("{name}.asc"))?) };
+        let ring = if subject.proofs.keyring.is_empty() { None } else { Some(path(&format!("{name}.asc"))?) };
         let place = Place {
             name: name.clone(),
             base: subject.url.to_owned(),
             keys: ring.clone(),
-            packages_signed: ring.is_some(),
+            metadata_signed: !subject.proofs.anchors.is_empty(),
+            packages_signed: subject.proofs.packages,
             at: subject.recorded.at,
         };
         let set_up = subject.format.set_up(subject.state, &place).map_err(format)?;
@@ -63,7 +64,7 @@ impl Dress {
             .map_err(|source| PublishError::Page { page: PAGE, source })?;
         let mut files = Vec::new();
         if let Some(ring) = ring {
-            files.push((ring, subject.keyring.armored().into_bytes()));
+            files.push((ring, subject.proofs.keyring.armored().into_bytes()));
         }
         for file in set_up {
             files.push((path(&file.name)?, file.text.into_bytes()));
@@ -88,7 +89,6 @@ struct RepositoryPage {
     title: String,
     kind: &'static str,
     mode: &'static str,
-    site: String,
     url: String,
     files: u64,
     bytes: String,
@@ -96,9 +96,11 @@ struct RepositoryPage {
     keys: Vec<Key>,
     date: Option<String>,
     valid_until: Option<String>,
+    brought: String,
     came: String,
     at: String,
     set_up: Vec<File>,
+    server: Vec<File>,
     keyring: Option<File>,
 }
 
@@ -123,7 +125,11 @@ impl RepositoryPage {
             install_to: install_to.into(),
             text: text.into(),
         };
-        let keys = subject.keyring.certificates(subject.recorded.at);
+        let kept_by = |keeper: Keeper| {
+            let those = set_up.iter().filter(|s| s.keeper == keeper);
+            those.map(|s| file(&s.name, &s.install_to, &s.text)).collect()
+        };
+        let keys = subject.proofs.keyring.certificates(subject.recorded.at);
         Self {
             title: subject.address.to_string(),
             kind: match subject.header.format {
@@ -138,7 +144,6 @@ impl RepositoryPage {
                 chantal_contract::Mode::Filtered => "chosen packages",
                 chantal_contract::Mode::Hosted => "packages of our own",
             },
-            site: subject.site.to_string(),
             url: subject.url.to_owned(),
             files: subject.weight.0,
             bytes: bytes(subject.weight.1),
@@ -146,12 +151,17 @@ impl RepositoryPage {
             keys: keys.into_iter().map(|k| Key { fingerprint: k.fingerprint.0, users: k.users }).collect(),
             date: state.date.map(second),
             valid_until: state.valid_until.map(second),
+            brought: match &subject.recorded.origin {
+                Origin::Synced => format!("mirrored at site {} by Chantal", subject.site),
+                Origin::Imported { .. } => format!("carried to site {} by Chantal", subject.site),
+            },
             came: match &subject.recorded.origin {
                 Origin::Synced => "Synced here".into(),
                 Origin::Imported { from } => format!("Imported here from {from}"),
             },
             at: second(subject.recorded.at),
-            set_up: set_up.iter().map(|s| file(&s.name, &s.install_to, &s.text)).collect(),
+            set_up: kept_by(Keeper::Client),
+            server: kept_by(Keeper::Server),
             keyring: ring.map(|r| file(r.as_str(), "", "")),
         }
     }

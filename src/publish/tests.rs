@@ -1,6 +1,7 @@
 //! Trees in temporary directories, judged by what a reader of files sees.
 
 mod crash;
+mod rot;
 mod served;
 mod world;
 
@@ -60,7 +61,10 @@ fn a_tree_is_what_the_snapshot_says_and_everybody_may_read_it() {
         "bookworm",
         "mirrored byte for byte",
         "https://mirror.example.org/bookworm",
-        "client.conf",
+        "<code>/etc/client.conf</code>",
+        "mirrored at site hq by Chantal",
+        "<h2>For whoever runs the web server</h2>",
+        "server.conf</a> belongs in /etc/server.conf",
         "&#60;here&#62;",
     ] {
         assert!(page.contains(told), "{told}:\n{page}");
@@ -95,7 +99,7 @@ fn a_plan_touches_nothing_and_tells_the_change() {
     let world = World::new();
     world.state("bookworm", ONE);
     let outcome = &world.plan(&["bookworm"]).unwrap()[0];
-    assert_eq!((outcome.turn, outcome.change.added), (Turn::Planned, 8));
+    assert_eq!((outcome.turn, outcome.change.added), (Turn::Planned, 9));
     assert!(!world.root().exists());
     world.publish(&["bookworm"]).unwrap();
     world.state("bookworm", TWO);
@@ -104,7 +108,7 @@ fn a_plan_touches_nothing_and_tells_the_change() {
     assert_eq!(walk(world.root()), before);
     assert_eq!(world.seen("bookworm"), files(ONE));
     // The former by-hash file stays; the page tells of another snapshot.
-    assert_eq!(planned, Change { added: 2, removed: 1, replaced: 3, kept: 4 });
+    assert_eq!(planned, Change { added: 2, removed: 1, replaced: 3, kept: 5 });
     assert_eq!(world.publish(&["bookworm"]).unwrap()[0].change, planned);
 }
 
@@ -218,6 +222,14 @@ fn snapshots_have_places_of_their_own_and_paths_nest() {
     assert_eq!(targets, expected);
     world.state("bookworm", THREE);
     assert!(world.publisher().list().unwrap()[0].outdated);
+
+    // Another path: what stands at the former one is served still, and said to be.
+    let moved = Request { path: "el/9".into(), ..request };
+    let outcome = world.publisher().publish(std::slice::from_ref(&moved)).unwrap().remove(0);
+    assert_eq!(outcome.notices, [Notice::Left { target: "rhel/9/baseos".into(), at: time(0) }]);
+    assert!(matches!(world.publisher().unpublish("baseos"), Err(PublishError::Several { .. })));
+    assert_eq!(world.publisher().unpublish("el/9").unwrap(), "el/9");
+    assert_eq!(world.publisher().find("baseos").unwrap().target, "rhel/9/baseos");
 
     // Nothing may stand in a tree, around it, or in its place.
     let refused = |path: &str| {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{
-    Carried, Delivery, Name, SiteName, SnapshotName, StateRef, StoreError,
+    Address, Carried, Delivery, Name, SiteName, SnapshotName, StateRef, StoreError,
     file::{self},
     journal,
 };
@@ -151,6 +151,13 @@ pub struct PublishedRow {
     pub name: Option<SnapshotName>,
     /// What was published.
     pub state: StateRef,
+}
+
+impl PublishedRow {
+    /// Returns what the tree shows.
+    pub fn address(&self) -> Address {
+        Address { repository: self.repository.clone(), snapshot: self.name.clone() }
+    }
 }
 
 /// How long another process's transaction is waited for.

@@ -3,6 +3,7 @@
 //! ```text
 //! chantal-evidence⇥1
 //! key⇥FINGERPRINT⇥SHA256⇥SIZE     a blob with that public key
+//! packages⇥verified               every package carries a good signature of one of the keys
 //! page⇥PATH⇥SHA256⇥SIZE           a file that was read and is not published
 //! signed⇥PATH⇥FINGERPRINT         an anchor, and whose good signature it carries
 //! ```
@@ -33,6 +34,8 @@ pub enum Item {
         /// The blob that holds it.
         blob: Measured,
     },
+    /// Every package carries a good signature of one of the keys.
+    Packages,
     /// A file that was read and is not published.
     Page {
         /// Its name in the repository.
@@ -53,6 +56,7 @@ impl Item {
     fn encode(&self) -> String {
         match self {
             Self::Key { fingerprint, blob } => format!("key\t{fingerprint}\t{}\t{}", blob.sha256, blob.size),
+            Self::Packages => "packages\tverified".into(),
             Self::Page { path, blob } => format!("page\t{path}\t{}\t{}", blob.sha256, blob.size),
             Self::Signed { path, by } => format!("signed\t{path}\t{by}"),
         }
@@ -64,11 +68,12 @@ impl Item {
             ["key", key, sha256, size] => {
                 Ok(Self::Key { fingerprint: fingerprint(key)?, blob: blob(sha256, size)? })
             }
+            ["packages", "verified"] => Ok(Self::Packages),
             ["page", path, sha256, size] => {
                 Ok(Self::Page { path: repo_path(path)?, blob: blob(sha256, size)? })
             }
             ["signed", path, key] => Ok(Self::Signed { path: repo_path(path)?, by: fingerprint(key)? }),
-            _ => Err("it is none of key, page, signed with their fields"),
+            _ => Err("it is none of key, packages, page, signed with their fields"),
         }
     }
 }
@@ -107,7 +112,7 @@ impl Evidence {
     pub fn blobs(&self) -> impl Iterator<Item = Measured> {
         self.items.iter().filter_map(|item| match item {
             Item::Key { blob, .. } | Item::Page { blob, .. } => Some(*blob),
-            Item::Signed { .. } => None,
+            Item::Packages | Item::Signed { .. } => None,
         })
     }
 
@@ -162,6 +167,7 @@ mod tests {
         list.add(Item::Signed { path: path.clone(), by: key.clone() });
         list.add(Item::Key { fingerprint: key, blob });
         list.add(Item::Page { path, blob });
+        list.add(Item::Packages);
         list
     }
 
@@ -179,6 +185,7 @@ mod tests {
             good.replace("evidence\t1", "evidence\t2"),
             good.replace("\t1\n", "\t01\n"),
             good.replace("ABC", "abc"),
+            good.replace("verified", "trusted"),
             good.replace("dists/", "../"),
             format!("{good}page\ta\n"),
             format!("{good}{}\n", good.lines().last().unwrap()),

@@ -1,6 +1,7 @@
 //! The pool: blobs named by their SHA-256, each verified before it got its name.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{ErrorKind, Read},
     path::{Path, PathBuf},
@@ -171,12 +172,23 @@ impl Pool {
 
     /// Puts a damaged blob aside, so that its name is free for good bytes, and returns where it lies now.
     pub(super) fn quarantine(&self, blob: &Digest) -> Result<PathBuf, StoreError> {
-        let (from, to) = (self.path(blob), self.places.damaged.join(blob.hex()));
+        let (from, to) = (self.path(blob), self.aside(blob));
         file::make_dir(&self.places.damaged)?;
         file::rename(&from, &to)?;
         file::sync_dir(&self.places.damaged)?;
         file::sync_dir(file::parent(&from))?;
         Ok(to)
+    }
+
+    /// Lists the digests whose bytes were once found damaged and put aside; what was made of those bytes may be damaged, too.
+    pub fn suspects(&self) -> Result<BTreeSet<Digest>, StoreError> {
+        let names = file::list(&self.places.damaged)?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Returns where a blob's damaged bytes lie, or would lie.
+    pub fn aside(&self, blob: &Digest) -> PathBuf {
+        self.places.damaged.join(blob.hex())
     }
 
     /// Makes sure that a blob's directory is there, and tells whether it was not.

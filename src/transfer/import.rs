@@ -220,9 +220,14 @@ fn one(
         let need = left.into_iter().collect();
         return Ok(ImportOutcome::Waiting { bundle: name, have, need });
     }
-    for state in &admitted.manifest.states {
-        vet(store, &state.repository, &state_of(state), policies)?;
+    let mut states = admitted.manifest.states.iter();
+    let vetted = states.try_for_each(|state| vet(store, &state.repository, &state_of(state), policies));
+    if vetted.is_err() {
+        // All of it came; what is pending is that the site takes it.
+        let have: Vec<VolumeNumber> = job.volumes().collect();
+        job.note_pending(&have, at)?;
     }
+    vetted?;
     let kept_names = job.commit(at)?;
     let manifest = admitted.manifest.clone();
     let imported = Imported { bundle: name, manifest, blobs: taken.blobs, bytes: taken.bytes, kept_names };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use chantal_contract::{FormatError, Place, RepoPath, SetUp, State, TreeError, limits::ANCHOR_BYTES};
+use chantal_contract::{FormatError, Keeper, Place, RepoPath, SetUp, State, TreeError, limits::ANCHOR_BYTES};
 
 use crate::{clearsign, options::AptOptions, release::Release, suite::Suite, targets};
 
@@ -50,7 +50,7 @@ pub(crate) fn set_up(
         }
         stanza(&mut text, group, options, place, keyring.as_deref());
     }
-    Ok(vec![SetUp { name: format!("{name}.sources"), install_to, text }])
+    Ok(vec![SetUp { name: format!("{name}.sources"), keeper: Keeper::Client, install_to, text }])
 }
 
 impl<'a> Published<'a> {

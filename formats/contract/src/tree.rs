@@ -85,18 +85,31 @@ pub struct Place {
     pub base: String,
     /// The path of the upstream's public keys as published beside the tree, where there are any: `<base>/<keys>`.
     pub keys: Option<RepoPath>,
-    /// Whether the packages carry signatures that clients can check.
+    /// Whether upstream's signature over the metadata was verified, so that clients with these keys can check it.
+    pub metadata_signed: bool,
+    /// Whether every package's own signature was verified, so that clients with these keys can check it.
     pub packages_signed: bool,
     /// When it is published.
     pub at: Timestamp,
 }
 
-/// A file that sets a client up.
+/// Who keeps a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// A client of the repository.
+    Client,
+    /// The web server that publishes it.
+    Server,
+}
+
+/// A file that sets a client or the web server up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetUp {
     /// Its name (`bookworm.sources`, `baseos.repo`, `pip.conf`).
     pub name: String,
-    /// Where a client keeps it.
+    /// Who keeps it.
+    pub keeper: Keeper,
+    /// Where it is kept.
     pub install_to: String,
     /// Its text.
     pub text: String,

@@ -66,6 +66,7 @@ impl Site {
             name: "wheels".into(),
             base: base.into(),
             keys: None,
+            metadata_signed: false,
             packages_signed: false,
             at: Timestamp::UNIX_EPOCH,
         };

@@ -1,6 +1,6 @@
 //! Files that set clients and web servers up.
 
-use chantal_contract::{Place, SetUp};
+use chantal_contract::{Keeper, Place, SetUp};
 use url::Url;
 
 use crate::simple::JSON_TYPE;
@@ -11,21 +11,25 @@ pub(crate) fn files(place: &Place) -> Vec<SetUp> {
     vec![
         SetUp {
             name: "pip.conf".into(),
+            keeper: Keeper::Client,
             install_to: "/etc/pip.conf, ~/.config/pip/pip.conf, or pip.conf of a virtual environment".into(),
             text: pip(place, &index),
         },
         SetUp {
             name: "uv.toml".into(),
+            keeper: Keeper::Client,
             install_to: "/etc/uv/uv.toml or ~/.config/uv/uv.toml".into(),
             text: uv(place, &index),
         },
         SetUp {
             name: "nginx.conf".into(),
+            keeper: Keeper::Server,
             install_to: "the http block of nginx, where the server is nginx".into(),
             text: nginx(place),
         },
         SetUp {
             name: "apache.conf".into(),
+            keeper: Keeper::Server,
             install_to: "/etc/apache2/conf-enabled/, where the server is Apache".into(),
             text: apache(),
         },

@@ -3,7 +3,7 @@
 use std::{cell::Cell, cmp::Ordering, path::PathBuf};
 
 use chantal_contract::{
-    FormatError, Kind, Line, Mode, Package, RepoPath, SetUp, State, Version, Walk,
+    FormatError, Keeper, Kind, Line, Mode, Package, RepoPath, SetUp, State, Version, Walk,
     manifest::Entry,
     proof::{Fingerprint, Verifier},
     tree::Place,
@@ -144,7 +144,7 @@ impl World {
                 let path = p.strip_prefix(&place).unwrap().to_str().unwrap().to_owned();
                 (path, fs::read_to_string(p).unwrap())
             })
-            .filter(|(path, _)| path != "index.html" && path != "client.conf")
+            .filter(|(path, _)| path != "index.html" && path != "client.conf" && path != "server.conf")
             .collect();
         all.sort();
         all
@@ -190,6 +190,12 @@ impl Format for Plain {
     }
     fn set_up(&self, _: &dyn State, place: &Place) -> Result<Vec<SetUp>, FormatError> {
         let text = format!("use {} <here>\n", place.base);
-        Ok(vec![SetUp { name: "client.conf".into(), install_to: "/etc/client.conf".into(), text }])
+        let file = |name: &str, keeper| SetUp {
+            name: name.into(),
+            keeper,
+            install_to: format!("/etc/{name}"),
+            text: text.clone(),
+        };
+        Ok(vec![file("client.conf", Keeper::Client), file("server.conf", Keeper::Server)])
     }
 }

@@ -80,6 +80,9 @@ fn evidence(job: &Job, supply: &Supply<'_>, gathered: &Gathered) -> Result<Optio
             list.add(Item::Key { fingerprint: fingerprint.clone(), blob });
         }
     }
+    if of_packages {
+        list.add(Item::Packages);
+    }
     for (path, fed) in gathered.fed.iter().filter(|(_, fed)| fed.keep == Keep::Evidence) {
         list.add(Item::Page { path: path.clone(), blob: fed.measured });
     }

@@ -31,6 +31,7 @@ fn place(base: &str, keys: Option<&str>) -> Place {
         name: "bookworm".into(),
         base: base.into(),
         keys: keys.map(|keys| RepoPath::new(keys).unwrap()),
+        metadata_signed: false,
         packages_signed: false,
         at: jiff::Timestamp::UNIX_EPOCH,
     }

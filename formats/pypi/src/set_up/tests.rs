@@ -7,6 +7,7 @@ fn written(base: &str) -> Vec<SetUp> {
         name: "wheels.main".into(),
         base: base.into(),
         keys: None,
+        metadata_signed: false,
         packages_signed: false,
         at: Timestamp::UNIX_EPOCH,
     })
@@ -23,6 +24,8 @@ fn clients_are_pointed_at_the_index() {
     );
     assert!(text("uv.toml").contains("\nname = \"wheels-main\"\n"), "uv's names hold no dots");
     assert!(text("nginx.conf").contains("location ^~ /wheels/simple/ {"));
+    let served = files.iter().filter(|f| f.keeper == Keeper::Server).map(|f| f.name.as_str());
+    assert_eq!(served.collect::<Vec<_>>(), ["nginx.conf", "apache.conf"]);
     for file in files {
         assert!(!file.install_to.is_empty() && file.text.ends_with('\n'), "{}", file.name);
     }

@@ -21,11 +21,12 @@ impl State for One {
     }
 }
 
-fn text(signature: bool, keys: Option<&str>, packages_signed: bool) -> String {
+fn text(signature: bool, keys: Option<&str>, metadata_signed: bool, packages_signed: bool) -> String {
     let place = Place {
         name: "base-os".into(),
         base: "https://repos.example.org/base-os".into(),
         keys: keys.map(|k| RepoPath::new(k).unwrap()),
+        metadata_signed,
         packages_signed,
         at: "2026-11-20T12:00:00Z".parse().unwrap(),
     };
@@ -40,7 +41,7 @@ fn text(signature: bool, keys: Option<&str>, packages_signed: bool) -> String {
 #[test]
 fn everything_that_can_be_checked_is() {
     assert_eq!(
-        text(true, Some("keys/base os.asc"), true),
+        text(true, Some("keys/base os.asc"), true, true),
         "# base-os, published 2026-11-20 12:00:00 UTC\n\
          # dnf and yum: copy this file to /etc/yum.repos.d/; zypper: to /etc/zypp/repos.d/\n\
          [base-os]\n\
@@ -57,13 +58,40 @@ fn everything_that_can_be_checked_is() {
 
 #[test]
 fn what_cannot_be_checked_says_why() {
-    let without_signature = text(false, Some("keys.asc"), true);
-    assert!(without_signature.contains("\ngpgcheck=1\nrepo_gpgcheck=0\n"), "{without_signature}");
-    let without_keys = text(true, None, true);
-    assert!(without_keys.contains(
-        "\n# packages' signatures cannot be checked: no keys are published\ngpgcheck=0\nrepo_gpgcheck=0\n"
-    ));
-    assert!(!without_keys.contains("gpgkey"));
-    let unsigned = text(true, Some("keys.asc"), false);
-    assert!(unsigned.contains("not known to be signed\ngpgcheck=0\nrepo_gpgcheck=1\n"), "{unsigned}");
+    let packages = "# packages' signatures cannot be checked: ";
+    let metadata = "# the metadata's signature cannot be checked: ";
+    let no_keys = "no keys are published\n";
+    let unseen = "they were not looked at upstream\n";
+    // signature in the state, keys, metadata verified, packages verified: what is checked, what is said
+    for (signature, keys, over_metadata, over_packages, checks, said) in [
+        (true, true, true, true, (1, 1), vec![]),
+        (true, true, true, false, (0, 1), vec![format!("{packages}{unseen}")]),
+        (true, true, false, true, (1, 0), vec![format!("{metadata}it was not looked at upstream\n")]),
+        (false, true, false, true, (1, 0), vec![]),
+        (false, true, false, false, (0, 0), vec![format!("{packages}{unseen}")]),
+        (
+            true,
+            false,
+            false,
+            false,
+            (0, 0),
+            vec![format!("{packages}{no_keys}"), format!("{metadata}{no_keys}")],
+        ),
+        (
+            true,
+            false,
+            true,
+            true,
+            (0, 0),
+            vec![format!("{packages}{no_keys}"), format!("{metadata}{no_keys}")],
+        ),
+        (false, false, false, false, (0, 0), vec![format!("{packages}{no_keys}")]),
+    ] {
+        let text = text(signature, keys.then_some("keys.asc"), over_metadata, over_packages);
+        let (gpgcheck, repo_gpgcheck) = checks;
+        assert!(text.contains(&format!("\ngpgcheck={gpgcheck}\nrepo_gpgcheck={repo_gpgcheck}\n")), "{text}");
+        assert_eq!(text.contains("\ngpgkey="), keys, "{text}");
+        assert!(said.iter().all(|line| text.contains(line)), "{text}");
+        assert_eq!(text.matches("cannot be checked").count(), said.len(), "{text}");
+    }
 }

@@ -306,6 +306,7 @@ fn dnf_installs_from_a_mirror_with_every_check_on() {
         name: "mirror".into(),
         base: format!("file://{}", tree.display()),
         keys: Some("keys.asc".parse().unwrap()),
+        metadata_signed: true,
         packages_signed: true,
         at: "2026-11-20T12:00:00Z".parse().unwrap(),
     };
