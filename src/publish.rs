@@ -241,8 +241,10 @@ impl Publisher<'_> {
         let job = Job::new(self, suspects, request)?;
         let former = rows.iter().find(|row| row.target == job.target);
         let mut notices = notices(&job.recorded, former, self.at);
-        let elsewhere =
-            rows.iter().filter(|row| row.address() == request.address && row.target != job.target);
+        let elsewhere = rows.iter().filter(|row| {
+            let is_there = || fs::symlink_metadata(self.settings.root.join(&row.target)).is_ok();
+            row.address() == request.address && row.target != job.target && is_there()
+        });
         notices.extend(elsewhere.map(|row| Notice::Left { target: row.target.clone(), at: row.at }));
         let done = job.run(turn)?;
         notices.extend(done.notices);

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending, printer::print};
+use super::{context::Context, ending::Ending, printer::print, publish};
 use crate::{
     config::{Config, ConfigError, FilePath},
     formats,
@@ -45,6 +45,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
                 let keys: Vec<_> = repository.keys.iter().map(FilePath::resolve).collect();
                 Keyring::load(&keys)
                     .with_context(|| format!("cannot read the keys of `{}`", repository.name))?;
+            }
+            if config.storage.published.resolve().join(".trees").is_dir() {
+                publish::warn_of_files(&config, context);
             }
             let checked = Checked {
                 files: config.files.iter().map(|path| path.display().to_string()).collect(),

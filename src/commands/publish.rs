@@ -130,7 +130,19 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         Ok(if args.dry_run { publisher.plan(&requests) } else { publisher.publish(&requests) }?)
     })?;
     tell(&outcomes, context)?;
+    warn_of_files(&config, context);
     Ok(Ending::Done)
+}
+
+/// Says that set-up files name a directory of this machine while no address is configured.
+pub fn warn_of_files(config: &Config, context: &Context) {
+    if config.storage.url.is_some() {
+        return;
+    }
+    let base = config.storage.base_url();
+    let text = format!("is not set: client set-up files name `{base}`, which other machines cannot reach");
+    context.reporter.event(Event::Warning { subject: "storage.url", text: &text });
+    context.printer.say("hint: set `storage.url` to the address that the web server serves the published directory under, then publish again");
 }
 
 fn requests(addresses: &[Address], config: &Config, store: &Store) -> Result<Vec<Request>, StoreError> {

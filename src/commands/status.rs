@@ -6,14 +6,19 @@ use serde::Serialize;
 use super::{
     context::{Context, share},
     ending::Ending,
-    repo,
+    publish, repo,
 };
+use chantal_bundle::Manifest;
+use chantal_contract::limits::BUNDLE_MANIFEST_BYTES;
+
 use crate::{
+    config::Config,
+    publish::{Listing, Standing},
     report::{
         human::{age, size, time},
         table::Align::Left,
     },
-    store::Origin,
+    store::{Name, Origin, PendingRow, Store},
 };
 
 /// Say in one screen how old everything is and what is pending
@@ -26,6 +31,7 @@ struct Status {
     role: &'static str,
     free_bytes: u64,
     repositories: Vec<Repository>,
+    elsewhere: Vec<Elsewhere>,
     pending: Vec<Pending>,
     exports: Vec<Carried>,
     imports: Vec<Carried>,
@@ -39,14 +45,27 @@ struct Repository {
     at: Option<String>,
     from: Option<String>,
     complete: Option<bool>,
+    last_sync: Option<String>,
     upstream_date: Option<String>,
     valid_until: Option<String>,
     published: Option<String>,
     state: &'static str,
     #[serde(skip)]
+    synced: Option<Timestamp>,
+    #[serde(skip)]
     when: Option<Timestamp>,
     #[serde(skip)]
     until: Option<Timestamp>,
+}
+
+/// A tree that is served still, at a place where its repository is published no more.
+#[derive(Serialize)]
+struct Elsewhere {
+    target: String,
+    address: String,
+    at: String,
+    #[serde(skip)]
+    when: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -54,6 +73,8 @@ struct Pending {
     bundle: String,
     since: String,
     volumes: Vec<u32>,
+    /// Volumes that are still to come; none where it is not known how many there are.
+    need: Option<Vec<u32>>,
     #[serde(skip)]
     when: Timestamp,
 }
@@ -71,17 +92,21 @@ pub fn run(_: &Args, context: &Context) -> anyhow::Result<Ending> {
     let (config, store) = context.open()?;
     let _shared = share(&store)?;
     let catalog = store.catalog();
-    let published = catalog.published()?;
+    let published = publish::with(&config, &store, context, |publisher| Ok(publisher.list()?))?;
     let mut repositories = Vec::new();
     for name in repo::names(&config, &store)? {
         let newest = catalog.newest(&name)?;
-        let shown = published.iter().find(|row| row.repository == name && row.name.is_none());
-        let state = match (&newest, shown) {
+        let path = place(&config, &name);
+        let shown = published.iter().find(|row| row.address == name.clone().into() && row.target == path);
+        let state = match (&newest, shown.map(|row| (row.standing, row.outdated))) {
+            (_, Some((Standing::Gone, _))) => "published tree is gone",
+            (_, Some((Standing::Other | Standing::Damaged { .. }, _))) => "published tree is damaged",
             (None, _) => "empty",
             (Some(_), None) => "unpublished",
-            (Some(newest), Some(shown)) if newest.state.manifest == shown.state.manifest => "published",
-            (Some(_), Some(_)) => "newer than published",
+            (Some(_), Some((Standing::Right, false))) => "published",
+            (Some(_), Some((Standing::Right, true))) => "newer than published",
         };
+        let synced = catalog.synced(&name)?;
         repositories.push(Repository {
             enabled: config.repository(&name).is_none_or(|entry| entry.enabled),
             snapshot: newest.as_ref().map(|newest| newest.state.manifest.hex()),
@@ -93,8 +118,10 @@ pub fn run(_: &Args, context: &Context) -> anyhow::Result<Ending> {
             complete: newest.as_ref().map(|newest| newest.complete),
             upstream_date: newest.as_ref().and_then(|newest| newest.state.date).map(|at| at.to_string()),
             valid_until: newest.as_ref().and_then(|newest| newest.state.valid_until).map(|at| at.to_string()),
-            published: shown.map(|row| row.state.manifest.hex()),
+            published: shown.map(|row| row.manifest.hex()),
             state,
+            last_sync: synced.map(|at| at.to_string()),
+            synced,
             when: newest.as_ref().map(|newest| newest.at),
             until: newest.as_ref().and_then(|newest| newest.state.valid_until),
             name: name.to_string(),
@@ -116,27 +143,49 @@ pub fn run(_: &Args, context: &Context) -> anyhow::Result<Ending> {
             imports.push(Carried { site: row.from.to_string(), bundle: row.bundle, at, when: row.at });
         }
     }
-    let pending = catalog
-        .pending()?
-        .into_iter()
-        .map(|row| Pending {
-            bundle: row.bundle,
-            since: row.since.to_string(),
-            volumes: row.volumes,
-            when: row.since,
-        })
-        .collect();
+    let pending = catalog.pending()?.into_iter().map(|row| waiting(&store, row)).collect();
+    let elsewhere = published.iter().filter(|row| is_left(&config, row)).map(|row| Elsewhere {
+        target: row.target.clone(),
+        address: row.address.to_string(),
+        at: row.at.to_string(),
+        when: row.at,
+    });
+    let elsewhere = elsewhere.collect();
     let status = Status {
         site: config.site.to_string(),
         role: config.role.name(),
         free_bytes: store.free_space()?,
         repositories,
+        elsewhere,
         pending,
         exports,
         imports,
     };
     context.printer.show(&status, |status| text(status, context))?;
     Ok(Ending::Done)
+}
+
+/// Returns where a repository's newest state is published, as the configuration says.
+fn place(config: &Config, name: &Name) -> String {
+    config.repository(name).map_or_else(|| name.to_string(), |entry| entry.published_path().to_owned())
+}
+
+/// Tells whether a tree stands where its repository is published no more.
+fn is_left(config: &Config, row: &Listing) -> bool {
+    row.address.snapshot.is_none()
+        && row.standing != Standing::Gone
+        && row.target != place(config, &row.address.repository)
+}
+
+/// Says what of a bundle is here and what is still to come.
+fn waiting(store: &Store, row: PendingRow) -> Pending {
+    let bytes = store.pool().read(&row.manifest, BUNDLE_MANIFEST_BYTES as u64).ok();
+    let need = bytes.and_then(|bytes| Manifest::parse(&bytes).ok()).map(|manifest| {
+        let all = manifest.volumes().map(|(number, _)| number.get());
+        all.filter(|number| !row.volumes.contains(number)).collect()
+    });
+    let PendingRow { bundle, since, volumes, .. } = row;
+    Pending { bundle, since: since.to_string(), volumes, need, when: since }
 }
 
 fn text(status: &Status, context: &Context) -> String {
@@ -160,6 +209,7 @@ fn text(status: &Status, context: &Context) -> String {
             vec![
                 repository.name.clone(),
                 repository.when.map_or_else(|| "never".into(), |when| age(when, now)),
+                repository.synced.map_or_else(|| "-".into(), |at| age(at, now)),
                 repository.from.clone().unwrap_or_else(|| "-".into()),
                 state,
                 until,
@@ -167,8 +217,14 @@ fn text(status: &Status, context: &Context) -> String {
         })
         .collect();
     if !rows.is_empty() {
-        let headings =
-            [("repository", Left), ("newest", Left), ("from", Left), ("state", Left), ("valid until", Left)];
+        let headings = [
+            ("repository", Left),
+            ("newest", Left),
+            ("last sync", Left),
+            ("from", Left),
+            ("state", Left),
+            ("valid until", Left),
+        ];
         out.push('\n');
         out.push_str(&context.printer.table(&headings, &rows));
         out.push('\n');
@@ -181,9 +237,29 @@ fn text(status: &Status, context: &Context) -> String {
         lines.push(format!("last from {}: {}, {}", row.site, row.bundle, age(row.when, now)));
     }
     for row in &status.pending {
-        let volumes: Vec<String> = row.volumes.iter().map(ToString::to_string).collect();
-        let have = if volumes.is_empty() { "none".into() } else { volumes.join(", ") };
-        lines.push(format!("pending: {} since {}; volumes here: {have}", row.bundle, age(row.when, now)));
+        let numbers = |of: &[u32]| of.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let what = match &row.need {
+            Some(need) if need.is_empty() => {
+                "all of it is here, and it was refused: `chantal import` says why".into()
+            }
+            Some(need) if row.volumes.is_empty() => format!("volumes to come: {}", numbers(need)),
+            Some(need) => format!("volumes here: {}; to come: {}", numbers(&row.volumes), numbers(need)),
+            None => format!("volumes here: {}", numbers(&row.volumes)),
+        };
+        lines.push(format!("pending: {}, begun {}; {what}", row.bundle, age(row.when, now)));
+    }
+    for row in &status.elsewhere {
+        lines.push(format!(
+            "`{}` still shows {} as published {}: `chantal unpublish {}` takes it away",
+            row.target,
+            row.address,
+            age(row.when, now),
+            row.target
+        ));
+    }
+    let broken = status.repositories.iter().any(|row| row.state.starts_with("published tree is"));
+    if broken {
+        lines.push("`chantal publish` lays out anew what is gone or damaged".into());
     }
     if !lines.is_empty() {
         out.push('\n');

@@ -1,6 +1,9 @@
 //! What no single key can tell: names given twice, entries that do not fit together.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
 
 use chantal_contract::{Kind, Mode, Policy};
 
@@ -8,12 +11,13 @@ use super::{
     Config,
     fault::{Fault, Place, closest},
     repository::{Auth, Repository},
-    site::Role,
+    site::{Role, Storage},
 };
 
 /// Finds everything that is wrong, in the order of the files.
 pub(super) fn check(config: &Config) -> Vec<Fault> {
     let mut faults = Vec::new();
+    storage(&config.storage, &mut faults);
     names(config, &mut faults);
     for repository in &config.repositories {
         format(config.role, repository, &mut faults);
@@ -22,6 +26,37 @@ pub(super) fn check(config: &Config) -> Vec<Fault> {
     paths(config, &mut faults);
     sites(config, &mut faults);
     faults
+}
+
+/// Store and published trees stand beside each other: a web server must not serve the store, nor gc meet trees in it.
+fn storage(storage: &Storage, faults: &mut Vec<Fault>) {
+    let (root, published) = (resolved(&storage.root.resolve()), resolved(&storage.published.resolve()));
+    let message = if root == published {
+        format!("`root` and `published` are the same directory, `{}`", root.display())
+    } else if published.starts_with(&root) {
+        format!("`published`, `{}`, lies inside `root`, `{}`", published.display(), root.display())
+    } else if root.starts_with(&published) {
+        format!("`root`, `{}`, lies inside `published`, `{}`", root.display(), published.display())
+    } else {
+        return;
+    };
+    faults.push(Fault::new(&storage.place, message).with_hint("give each a directory of its own"));
+}
+
+/// Follows symbolic links and `..` as far as a path exists; what is still to be made is taken as it is written.
+fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut found = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(found.pop()),
+            part => found.push(part),
+        }
+        if let Ok(real) = found.canonicalize() {
+            found = real;
+        }
+    }
+    found
 }
 
 fn twice<'a>(entries: impl Iterator<Item = (&'a str, &'a Place)>, what: &str, faults: &mut Vec<Fault>) {

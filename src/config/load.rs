@@ -39,7 +39,8 @@ pub(super) struct MainFile {
     #[serde(default)]
     key: Option<FilePath>,
     /// Where the store and the published trees lie.
-    storage: Storage,
+    #[schemars(with = "Storage")]
+    storage: Spanned<Storage>,
     /// Further files, relative to this one; `*` and `?` stand for parts of a name. They hold `repositories` and `sites`.
     #[serde(default)]
     #[schemars(with = "Vec<Text>")]
@@ -76,7 +77,9 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigError> {
     let source = read(path)?;
     let file: MainFile = parse(&source)?;
     let directory = directory_of(path);
-    let mut storage = file.storage;
+    let place = place_of(&source, &file.storage);
+    let mut storage = file.storage.value;
+    storage.place = place;
     storage.root.rebase(&directory);
     storage.published.rebase(&directory);
     let mut key = file.key.unwrap_or_else(|| FilePath::literal(format!("keys/{}", file.site)));

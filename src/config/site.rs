@@ -48,6 +48,9 @@ pub struct Storage {
     /// The address under which clients reach the published directory, for their set-up files; `file:` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<Text>,
+    /// Where it stands.
+    #[serde(skip)]
+    pub(super) place: Place,
 }
 
 impl Storage {

@@ -424,3 +424,34 @@ fn a_missing_configuration_names_where_it_was_looked_for() {
     let error = Config::load(Path::new("/nonexistent/chantal.yaml")).unwrap_err();
     assert!(error.to_string().starts_with("`/nonexistent/chantal.yaml`: "), "{error}");
 }
+
+#[test]
+fn store_and_published_trees_stand_beside_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("store/inner")).unwrap();
+    std::os::unix::fs::symlink("store", dir.path().join("link")).unwrap();
+    let path = dir.path().join("chantal.yaml");
+    let load = |root: &str, published: &str| {
+        let text = format!(
+            "role: collector\nsite: hq\nstorage:\n  root: {root}\n  published: {published}\nrepositories: []\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        Config::load(&path)
+    };
+    for (root, published, said) in [
+        ("store", "store", "are the same directory"),
+        ("store", "./store/", "are the same directory"),
+        ("store", "link", "are the same directory"),
+        ("store", "store/published", "lies inside `root`"),
+        ("store", "link/inner/../new", "lies inside `root`"),
+        ("www/store", "www", "lies inside `published`"),
+        ("link/inner", "store", "lies inside `published`"),
+    ] {
+        let error = load(root, published).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(said) && text.contains("chantal.yaml`, line 4"), "{root} {published}: {text}");
+    }
+    for (root, published) in [("store", "published"), ("store", "store2"), ("a/../store", "inner")] {
+        load(root, published).unwrap();
+    }
+}

@@ -207,7 +207,7 @@ impl Syncing<'_> {
                     let text = format!("reading it anew, in case upstream is being changed: {error}");
                     self.reporter.event(Event::Note { subject: job.name.as_str(), text: &text });
                 }
-                other => return other,
+                other => return self.noted(job, other),
             }
             thread::sleep(wait);
             wait = (wait * 4).min(back_off.most);
@@ -219,8 +219,17 @@ impl Syncing<'_> {
             Err(error) if error.is_upset() && anchors.get() != before => {
                 Err(SyncError::Changing { starts: STARTS, last: Box::new(error) })
             }
-            other => other,
+            other => self.noted(job, other),
         }
+    }
+
+    /// Remembers when a repository was as its upstream is.
+    fn noted(&self, job: &Job, result: Result<Report, SyncError>) -> Result<Report, SyncError> {
+        let report = result?;
+        if self.run == Run::Write && matches!(report.outcome, Outcome::Unchanged | Outcome::Updated) {
+            self.store.catalog().set_synced(&job.name, (self.clock)())?;
+        }
+        Ok(report)
     }
 
     fn attempt(

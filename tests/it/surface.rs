@@ -131,6 +131,8 @@ fn a_receiver_holds_what_arrives_against_its_own_keys() {
         assert!(said.contains(&format!("`{refused}` does not satisfy this site's own policy")), "{said}");
         assert!(said.contains("none of which is a configured key"), "{said}");
         assert!(world.plant.ok(["--json", "status"]).contains("\"imports\":[]"), "something became current");
+        let status = world.plant.ok(["status"]);
+        assert!(status.contains("all of it is here, and it was refused"), "{status}");
     }
     world.plant.configure("receiver", "plant-7", &policy("apt.asc", "rpm.asc"));
     world.plant.ok(["import", bundle]);
@@ -237,4 +239,58 @@ fn completions_are_of_every_shell() {
         let script = clients::ok(chantal().args(["completions", "bash"]));
         clients::ok(Command::new("bash").args(["-n", "-c", &script]));
     }
+}
+
+#[test]
+fn what_is_published_is_said_truly_and_taken_away() {
+    let world = World::with_files();
+    world.hq.ok(["sync"]);
+    let json = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&world.hq.ok([&["--json"], args].concat())).unwrap()
+    };
+    let synced = json(&["status"])["repositories"][0]["last_sync"].as_str().unwrap().to_owned();
+    world.hq.ok(["sync"]);
+    assert!(
+        *json(&["status"])["repositories"][0]["last_sync"].as_str().unwrap() > *synced,
+        "nothing was new"
+    );
+    let checked = text(&clients::run(&mut world.hq.command(["config", "check"])));
+    assert!(!checked.contains("storage.url"), "nothing is published: {checked}");
+    let said = text(&clients::run(&mut world.hq.command(["publish"])));
+    assert_eq!(said.matches("storage.url").count(), 2, "the warning and its hint: {said}");
+    assert!(text(&clients::run(&mut world.hq.command(["config", "check"]))).contains("storage.url"));
+
+    // Another path: the former tree is served still, and everybody says so.
+    let url = format!("file://{}", world.upstreams.dir.display());
+    let moved = world
+        .upstreams
+        .configuration(&url)
+        .replace("- name: debian\n", "- name: debian\n    path: os/debian\n");
+    world.hq.configure("collector", "hq", &moved);
+    let state = |name: &str| {
+        let status = json(&["status"]);
+        let rows = status["repositories"].as_array().unwrap();
+        rows.iter().find(|row| row["name"] == name).unwrap()["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(state("debian"), "unpublished");
+    let said = text(&clients::run(&mut world.hq.command(["publish"])));
+    assert!(said.contains("`chantal unpublish debian` takes it away"), "{said}");
+    assert_eq!(state("debian"), "published");
+    assert!(world.hq.ok(["status"]).contains("`chantal unpublish debian` takes it away"));
+    assert_eq!(json(&["status"])["elsewhere"][0]["target"], "debian");
+    assert_eq!(json(&["unpublish", "debian", "--dry-run"])["outcome"], "planned");
+    assert!(world.hq.published("debian").exists());
+    let removed = json(&["unpublish", "debian"]);
+    assert_eq!((&removed["target"], &removed["outcome"]), (&"debian".into(), &"removed".into()));
+    assert!(!world.hq.published("debian").exists() && world.hq.published("os/debian").exists());
+    assert!(json(&["status"])["elsewhere"].as_array().unwrap().is_empty());
+    for more in [&[][..], &["--dry-run"]] {
+        let said = world.hq.fails(1, [&["unpublish", "nope"], more].concat());
+        assert!(said.contains("`nope` is not published"), "{said}");
+    }
+
+    std::fs::remove_dir_all(world.hq.published(".trees/os=debian")).unwrap();
+    assert_eq!(state("debian"), "published tree is gone");
+    world.hq.ok(["publish"]);
+    assert_eq!(state("debian"), "published");
 }

@@ -1,7 +1,7 @@
 //! Bytes that rotted on the disk, and the trees that were made of them.
 
 use super::*;
-use crate::store::Depth;
+use crate::store::{Depth, StoreError};
 
 const PACKAGE: &str = "bookworm/pool/a/a_1.deb";
 

@@ -90,7 +90,7 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
             )?;
         }
         Event::Removed { repository } => {
-            for table in ["state", "named", "fetched"] {
+            for table in ["state", "named", "fetched", "synced"] {
                 db.execute(
                     &format!("DELETE FROM {table} WHERE repository = ?"),
                     params![repository.as_str()],

@@ -1,9 +1,10 @@
 //! What is worth remembering and costs only time when it is lost; never replayed.
 
 use chantal_contract::{Algorithm, Checksum, Digest, Measured};
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, TransactionBehavior, params, types::Type};
 
-use super::Catalog;
+use super::{Catalog, Origin};
 use crate::store::{Name, StoreError};
 
 /// What a server said of a file when it was fetched last.
@@ -62,6 +63,30 @@ impl Catalog {
             }
             change.commit()
         })
+    }
+
+    /// Remembers that a repository was found to be as its upstream is, without an error.
+    pub fn set_synced(&self, repository: &Name, at: Timestamp) -> Result<(), StoreError> {
+        self.with(|db| {
+            db.prepare_cached("INSERT OR REPLACE INTO synced VALUES (?, ?)")?
+                .execute(params![repository.as_str(), at.to_string()])
+                .map(drop)
+        })
+    }
+
+    /// Returns when a repository was last found to be as its upstream is; none where no sync is remembered.
+    ///
+    /// The journal only has syncs that brought something: a catalog that was made anew knows of those at most.
+    pub fn synced(&self, repository: &Name) -> Result<Option<Timestamp>, StoreError> {
+        let text: Option<String> = self.with(|db| {
+            db.prepare_cached("SELECT at FROM synced WHERE repository = ?")?
+                .query_row(params![repository.as_str()], |row| row.get(0))
+                .optional()
+        })?;
+        let noted = text.and_then(|text| text.parse().ok());
+        let brought =
+            self.history(repository)?.into_iter().find(|r| r.complete && r.origin == Origin::Synced);
+        Ok(noted.max(brought.map(|recorded| recorded.at)))
     }
 
     /// Returns the blob that was once found to have a digest other than SHA-256.

@@ -8,7 +8,7 @@ use super::sql_error;
 use crate::store::StoreError;
 
 /// One step per version; the catalog's `user_version` counts those that were taken.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
 CREATE TABLE entry (
     number INTEGER PRIMARY KEY, at TEXT NOT NULL, hash TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,
@@ -57,6 +57,9 @@ CREATE TABLE alias (
     "
 ALTER TABLE imported ADD COLUMN proof TEXT;
 ALTER TABLE imported ADD COLUMN origins TEXT NOT NULL DEFAULT '[]';
+",
+    "
+CREATE TABLE synced (repository TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ",
 ];
 
