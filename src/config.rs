@@ -42,6 +42,9 @@ pub struct Config {
     pub site: SiteName,
     /// The file of the site's own private key.
     pub key: FilePath,
+    /// Where that is written: the main file as a whole where it is not.
+    #[serde(skip)]
+    pub key_place: Place,
     /// Where the store and the published trees lie.
     pub storage: Storage,
     /// The rules of every download.

@@ -107,7 +107,8 @@ impl Store {
 
     /// Opens a store, sweeps what dead processes left, and brings the catalog up to the journal.
     ///
-    /// A catalog that is missing, damaged, behind, or of another journal is replayed; [`Catalog::settlement`] tells.
+    /// A catalog that is missing, damaged, behind, or of another journal is replayed; [`Catalog::settlement`] tells. The
+    /// journal's last entries are held against the catalog's copy; [`Journal::verify`] looks at all of them.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         if !file::exists(&journal::path(root))? && !file::exists(&root.join("catalog.sqlite"))? {
             return Err(StoreError::NoStore { path: root.into() });
@@ -116,7 +117,9 @@ impl Store {
         stage::sweep(&root.join("tmp"))?;
         let catalog = Arc::new(Catalog::open(root)?);
         let journal = Journal::new(root, Arc::clone(&catalog));
-        let Some((site, format)) = catalog.site()? else {
+        let named = catalog.site()?;
+        catalog.expect_tail()?;
+        let Some((site, format)) = named else {
             return Err(StoreError::damaged(journal.path(), "line 1", "it names no site"));
         };
         if format > FORMAT {

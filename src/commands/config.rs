@@ -1,15 +1,13 @@
 //! `chantal config`: what the configuration says, and whether it can be read.
 
-use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending, printer::print, publish};
+use super::{context::Context, ending::Ending, key, printer::print, publish};
 use crate::{
-    config::{Config, ConfigError, FilePath},
+    config::{Config, ConfigError},
     formats,
     report::human::count,
-    trust::Keyring,
 };
 
 /// Check, show or describe the configuration
@@ -40,11 +38,15 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     match args.verb {
         Verb::Check => {
             let config = context.config()?;
-            for repository in config.repositories.iter().filter(|repository| repository.has_upstream()) {
-                formats::build(repository).map_err(ConfigError::from)?;
-                let keys: Vec<_> = repository.keys.iter().map(FilePath::resolve).collect();
-                Keyring::load(&keys)
-                    .with_context(|| format!("cannot read the keys of `{}`", repository.name))?;
+            key::look(&config)?;
+            for repository in &config.repositories {
+                if repository.has_upstream() {
+                    formats::build(repository).map_err(ConfigError::from)?;
+                }
+                key::keyring(repository)?;
+                for file in repository.secrets().filter(|_| repository.enabled) {
+                    key::openable(repository, file)?;
+                }
             }
             if config.storage.published.resolve().join(".trees").is_dir() {
                 publish::warn_of_files(&config, context);

@@ -75,7 +75,14 @@ fn nature(error: &anyhow::Error) -> Nature {
         } else if let Some(format) = cause.downcast_ref::<FormatError>() {
             (if format.is_refusal() { 3 } else { 1 }, None)
         } else if let Some(store) = cause.downcast_ref::<StoreError>() {
-            (if matches!(store, StoreError::Mismatch { .. }) { 3 } else { 1 }, store.hint())
+            let code = match store {
+                StoreError::Mismatch { .. } => 3,
+                StoreError::OtherSite { .. }
+                | StoreError::NoBackup { .. }
+                | StoreError::NoDirectory { .. } => 2,
+                _ => 1,
+            };
+            (code, store.hint())
         } else {
             super::rooms::nature(cause).unwrap_or((1, None))
         };

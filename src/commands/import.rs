@@ -2,21 +2,20 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use anyhow::Context as _;
 use chantal_bundle::VolumeNumber;
 use chantal_contract::{Kind, name::Name};
 use serde::Serialize;
 
-use super::{bundle, context::Context, ending::Ending, printer::complain};
+use super::{bundle, context::Context, ending::Ending, key, printer::complain};
 use crate::{
     commands::ending,
-    config::{Config, FilePath},
+    config::Config,
     report::{
         Event,
         human::{age, count, size},
     },
     transfer::{self, ImportOutcome, Imported, TransferError},
-    trust::{Keyring, Proof},
+    trust::Proof,
 };
 
 /// Prove bundles and make their states current
@@ -72,10 +71,8 @@ fn policies(config: &Config, context: &Context) -> anyhow::Result<BTreeMap<(Name
         if repository.has_upstream() || repository.keys.is_empty() {
             continue;
         }
-        let paths: Vec<_> = repository.keys.iter().map(FilePath::resolve).collect();
         for kind in [Kind::Apt, Kind::Rpm] {
-            let keyring = Keyring::load(&paths)
-                .with_context(|| format!("cannot read the keys of `{}`", repository.name))?;
+            let keyring = key::keyring(repository)?;
             let metadata = repository.verify_metadata(kind);
             let packages = repository.verify_packages(kind);
             let proof = Proof::new(keyring, metadata, packages, context.now);

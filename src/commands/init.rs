@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chantal_bundle::TrustDocument;
+use chantal_bundle::{PublicKey, TrustDocument};
 use chantal_contract::SiteName;
 use serde::Serialize;
 
@@ -17,23 +17,24 @@ use super::{
     key, trust,
 };
 use crate::{
-    config::Role,
-    store::Store,
-    trust::{Passphrase, SiteKey},
+    config::{Config, Role},
+    store::{Store, StoreError},
+    trust::{KeyError, SiteKey},
 };
 
 /// Begin a site: write a commented configuration, a store, a directory to publish in, and the site's key
+///
+/// A configuration that is there already is used as it is and never touched: what it names and what is not there yet is made.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which side of the gap this is
+    /// Which side of the gap this is; needed unless a configuration is there and says it
     #[arg(long, value_enum)]
-    role: Side,
-    /// The name of this installation
+    role: Option<Side>,
+    /// The name of this installation; needed unless a configuration is there and says it
     #[arg(long)]
-    site: SiteName,
-    /// Where; made if it is missing
-    #[arg(default_value = ".")]
-    dir: PathBuf,
+    site: Option<SiteName>,
+    /// Where; made if it is missing. The current directory, or that of `--config`, when left out
+    dir: Option<PathBuf>,
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -65,6 +66,8 @@ struct Made {
     published: String,
     key: String,
     fingerprint: String,
+    /// What was not there before.
+    new: Vec<String>,
 }
 
 const COLLECTOR: &str = include_str!("init/collector.yaml");
@@ -79,76 +82,181 @@ pub fn template(role: Role, site: &SiteName) -> String {
     text.replace("SITE", site.as_str())
 }
 
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
-    let role = Role::from(args.role);
-    let (configuration, root, published) =
-        (args.dir.join("chantal.yaml"), args.dir.join("store"), args.dir.join("published"));
-    let key_path = args.dir.join("keys").join(args.site.as_str());
-    if fs::symlink_metadata(&configuration).is_ok() {
-        return Err(Usage::new(
-            format!("`{}` is there already, and nothing is overwritten", configuration.display()),
-            "name another directory, or go on with what is there",
-        )
-        .into());
+/// What a site consists of, whether it is there or not.
+struct Plan {
+    role: Role,
+    site: SiteName,
+    configuration: PathBuf,
+    root: PathBuf,
+    published: PathBuf,
+    key: PathBuf,
+    /// The configuration's text, where it is still to be written.
+    text: Option<String>,
+}
+
+impl Plan {
+    /// Takes what an existing configuration says, or else what the command line says.
+    fn of(args: &Args, context: &Context) -> anyhow::Result<Self> {
+        let configuration = configuration(args, context)?;
+        if fs::symlink_metadata(&configuration).is_ok() {
+            return Self::found(Config::load(&configuration)?, args);
+        }
+        let (Some(role), Some(site)) = (args.role.map(Role::from), args.site.clone()) else {
+            return Err(Usage::new(
+                format!(
+                    "there is no `{}` that says which side this is and what it is called",
+                    configuration.display()
+                ),
+                "`chantal init --role collector|receiver --site NAME DIR` writes one",
+            )
+            .into());
+        };
+        let directory = configuration.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Self {
+            role,
+            root: directory.join("store"),
+            published: directory.join("published"),
+            key: directory.join("keys").join(site.as_str()),
+            text: Some(template(role, &site)),
+            site,
+            configuration,
+        })
     }
+
+    fn found(config: Config, args: &Args) -> anyhow::Result<Self> {
+        let contradiction = |flag: &str, given: &str, key: &str, written: &str| {
+            Usage::new(
+                format!(
+                    "`{flag} {given}` contradicts `{}`, which says `{key}: {written}`",
+                    config.path.display()
+                ),
+                format!(
+                    "leave `{flag}` out, or name another directory: a configuration that is there is never changed"
+                ),
+            )
+        };
+        if let Some(role) = args.role.map(Role::from).filter(|role| *role != config.role) {
+            return Err(contradiction("--role", role.name(), "role", config.role.name()).into());
+        }
+        if let Some(site) = args.site.as_ref().filter(|site| **site != config.site) {
+            return Err(contradiction("--site", site.as_str(), "site", config.site.as_str()).into());
+        }
+        Ok(Self {
+            role: config.role,
+            root: config.storage.root.resolve(),
+            published: config.storage.published.resolve(),
+            key: config.key.resolve(),
+            text: None,
+            site: config.site,
+            configuration: config.path,
+        })
+    }
+
+    /// Lists what is not there yet.
+    fn missing(&self) -> Vec<&Path> {
+        let journal = self.root.join("journal.jsonl");
+        let mut missing: Vec<&Path> = Vec::new();
+        missing.extend(self.text.is_some().then_some(self.configuration.as_path()));
+        missing.extend((!journal.exists()).then_some(self.root.as_path()));
+        missing.extend((!self.published.is_dir()).then_some(self.published.as_path()));
+        missing.extend((!self.key.exists()).then_some(self.key.as_path()));
+        missing
+    }
+}
+
+/// Says where the configuration lies, or will.
+fn configuration(args: &Args, context: &Context) -> anyhow::Result<PathBuf> {
+    let named = context.globals.config.as_ref();
+    let here = args.dir.as_ref().map(|dir| if dir == Path::new(".") { PathBuf::new() } else { dir.clone() });
+    match (here.map(|dir| dir.join("chantal.yaml")), named) {
+        (Some(inside), Some(named)) if inside != *named => Err(Usage::new(
+            format!(
+                "`--config` (or `$CHANTAL_CONFIG`) names `{}`, the directory is for `{}`",
+                named.display(),
+                inside.display()
+            ),
+            "leave one of the two out",
+        )
+        .into()),
+        (Some(inside), _) => Ok(inside),
+        (None, Some(named)) => Ok(named.clone()),
+        (None, None) => Ok("chantal.yaml".into()),
+    }
+}
+
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
+    let plan = Plan::of(args, context)?;
+    let missing: Vec<String> = plan.missing().iter().map(|path| path.display().to_string()).collect();
     if args.dry_run {
-        for path in [&configuration, &root, &published, &key_path] {
-            context.printer.say(&format!("would write {}", path.display()));
+        for path in &missing {
+            context.printer.say(&format!("would write {path}"));
         }
         return Ok(Ending::Done);
     }
-    for directory in [&args.dir, &published] {
+    let directories = [plan.configuration.parent(), Some(plan.published.as_path())];
+    for directory in directories.into_iter().flatten().filter(|path| !path.as_os_str().is_empty()) {
         fs::create_dir_all(directory).with_context(|| format!("cannot make `{}`", directory.display()))?;
     }
     // what an earlier, killed init left is taken up; the configuration comes last and says that all is there
-    let key = match SiteKey::load(&key_path, &Passphrase::from_env()) {
-        Ok(key) => key,
-        Err(crate::trust::KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            key::make(&key_path, args.site.as_str())?
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let store = open_or_create(&root, &args.site, context)?;
-    let document = TrustDocument::first(args.site.clone(), key.public());
-    trust::believe(&store, &document, context)?;
-    write_new(&configuration, &template(role, &args.site))?;
+    let public = complete(&plan, context)?;
+    if let Some(text) = &plan.text {
+        write_new(&plan.configuration, text)?;
+    }
     let made = Made {
-        role: role.name(),
-        site: args.site.to_string(),
-        configuration: configuration.display().to_string(),
-        store: root.display().to_string(),
-        published: published.display().to_string(),
-        key: key_path.display().to_string(),
-        fingerprint: key.fingerprint().to_string(),
+        role: plan.role.name(),
+        site: plan.site.to_string(),
+        configuration: plan.configuration.display().to_string(),
+        store: plan.root.display().to_string(),
+        published: plan.published.display().to_string(),
+        key: plan.key.display().to_string(),
+        fingerprint: public.fingerprint().to_string(),
+        new: missing,
     };
     if context.printer.is_json() {
         context.printer.show(&made, |_| String::new())?;
     } else {
-        context.printer.say(&next_steps(role, &made));
+        context.printer.say(&next_steps(&plan, &made));
     }
     Ok(Ending::Done)
 }
 
-fn open_or_create(root: &Path, site: &SiteName, context: &Context) -> anyhow::Result<Store> {
-    if !root.join("journal").exists() && fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none())
+/// Makes key, store and trust document where they are missing; refuses a key that the store's trust document does not name.
+fn complete(plan: &Plan, context: &Context) -> anyhow::Result<PublicKey> {
+    let there = match Store::open(&plan.root) {
+        Ok(store) => Some(store),
+        Err(StoreError::NoStore { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(store) = &there
+        && *store.site() != plan.site
     {
-        fs::remove_dir(root).with_context(|| format!("cannot remove the empty `{}`", root.display()))?;
+        return Err(Usage::new(
+            format!("`{}` is the store of `{}`", plan.root.display(), store.site()),
+            "name another directory, or the site that is there",
+        )
+        .into());
     }
-    match Store::create(root, site, context.now) {
-        Ok(store) => Ok(store),
-        Err(crate::store::StoreError::Exists { .. }) => {
-            let store = Store::open(root)?;
-            if store.site() != site {
-                return Err(Usage::new(
-                    format!("`{}` is the store of `{}`", root.display(), store.site()),
-                    "name another directory, or the site that is there",
-                )
-                .into());
-            }
-            Ok(store)
+    let document = there.as_ref().map(trust::own).transpose()?.flatten();
+    let public = match SiteKey::public_of(&plan.key) {
+        Ok(public) => public,
+        // a store that has a key already gets no other one unasked: nobody would believe it
+        Err(KeyError::Io { source, .. })
+            if source.kind() == io::ErrorKind::NotFound && document.is_none() =>
+        {
+            key::make(&plan.key, plan.site.as_str())?.public()
         }
-        Err(error) => Err(error.into()),
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(document) = &document {
+        trust::names_key(document, &public, &plan.key)?;
+        return Ok(public);
     }
+    let store = match there {
+        Some(store) => store,
+        None => Store::create(&plan.root, &plan.site, context.now)?,
+    };
+    trust::believe(&store, &TrustDocument::first(plan.site.clone(), public), context)?;
+    Ok(public)
 }
 
 /// Writes a file that is whole or not there, and never one that was there before.
@@ -166,14 +274,30 @@ fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn next_steps(role: Role, made: &Made) -> String {
-    let head = format!(
-        "{} is a {} now; its key is {}\n  {}\n\nNext:\n",
-        made.site, made.role, made.key, made.fingerprint
-    );
-    let steps = match role {
+fn next_steps(plan: &Plan, made: &Made) -> String {
+    let what = match (plan.text.is_some(), made.new.is_empty()) {
+        (true, _) => format!("{} is a {} now", made.site, made.role),
+        (false, false) => format!(
+            "{} is a {} as {} says; made {}",
+            made.site,
+            made.role,
+            made.configuration,
+            made.new.join(", ")
+        ),
+        (false, true) => format!("{} is a {} already: nothing was missing", made.site, made.role),
+    };
+    let head = format!("{what}; its key is {}\n  {}\n\nNext:\n", made.key, made.fingerprint);
+    let steps = match plan.role {
         Role::Collector => [
-            format!("name repositories and sites in {}, then `chantal config check`", made.configuration),
+            match plan.text {
+                Some(_) => {
+                    format!(
+                        "name repositories and sites in {}, then `chantal config check`",
+                        made.configuration
+                    )
+                }
+                None => "`chantal config check` opens every file that the configuration names".into(),
+            },
             "`chantal sync` mirrors, `chantal export --to SITE --out DIR` writes a bundle".into(),
             "`chantal key show > FILE` is the key for the other side; tell its fingerprint by another way"
                 .into(),
@@ -205,20 +329,61 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_a_template_suggests_is_right_when_the_marks_are_taken_away() {
+    /// The runs of commented lines that are YAML when their marks are taken away, as line numbers.
+    fn parts(text: &str) -> Vec<Vec<usize>> {
+        let is_yaml = |line: &str| {
+            line.trim_start().strip_prefix("# ").is_some_and(|rest| {
+                let rest = rest.trim_start();
+                let key = rest.strip_prefix("- ").unwrap_or(rest);
+                let word = key.split(':').next().unwrap_or_default();
+                rest.starts_with("- {")
+                    || (key.contains(':') && word.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+            })
+        };
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        for (index, _) in text.lines().enumerate().filter(|(_, line)| is_yaml(line)) {
+            match parts.last_mut() {
+                Some(part) if part.last() == Some(&(index - 1)) => part.push(index),
+                _ => parts.push(vec![index]),
+            }
+        }
+        parts
+    }
+
+    fn loads_without_the_marks(text: &str, lines: &[usize]) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("chantal.yaml");
-        let text = template(Role::Collector, &SiteName::new("hq").unwrap());
-        let open: Vec<&str> = text
+        let open: Vec<String> = text
             .lines()
-            .filter(|line| !line.starts_with("repositories: []") && !line.starts_with("sites: []"))
-            .map(|line| line.strip_prefix("#: ").unwrap_or(line))
+            .enumerate()
+            .map(
+                |(index, line)| if lines.contains(&index) { line.replacen("# ", "", 1) } else { line.into() },
+            )
             .collect();
-        fs::write(&path, open.join("\n").replace("${DEBIAN_MIRROR}", "https://mirror.example.org/debian"))
-            .unwrap();
-        let config = Config::load(&path).unwrap();
-        assert_eq!((config.repositories.len(), config.sites.len()), (1, 1));
+        let text = open
+            .join("\n")
+            .replace("${DEBIAN_MIRROR}", "https://mirror.example.org/debian")
+            .replace("${HTTPS_PROXY}", "none");
+        fs::write(&path, &text).unwrap();
+        if let Err(error) = Config::load(&path) {
+            panic!("{error}\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_template_loads_when_its_marks_are_taken_away() {
+        for (role, least) in [(Role::Collector, 5), (Role::Receiver, 2)] {
+            let text = template(role, &SiteName::new("hq").unwrap());
+            let parts = parts(&text);
+            assert!(parts.len() >= least, "{parts:?}");
+            for part in &parts {
+                // a site without the repositories that it gets is refused, and rightly
+                if !text.lines().nth(part[0]).unwrap().starts_with("# sites") {
+                    loads_without_the_marks(&text, part);
+                }
+            }
+            loads_without_the_marks(&text, &parts.concat());
+        }
     }
 
     #[test]

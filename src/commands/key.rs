@@ -1,6 +1,6 @@
 //! `chantal key`: the site's own key.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{context::Context, ending::Ending};
 use crate::{
-    config::Config,
-    trust::{Keyring, Passphrase, SiteKey, openpgp::CertificateInfo},
+    config::{Config, ConfigError, Fault, FilePath, Place, Repository},
+    trust::{KeyError, Keyring, Passphrase, SiteKey, openpgp::CertificateInfo},
 };
 
 /// Make or show the site's own key, and list the keys that upstreams sign with
@@ -52,7 +52,65 @@ struct Row {
 
 /// Reads the site's key; a passphrase comes from `$CHANTAL_KEY_PASSPHRASE` or `$CHANTAL_KEY_PASSPHRASE_FILE`.
 pub fn load(config: &Config) -> anyhow::Result<SiteKey> {
-    Ok(SiteKey::load(&config.key.resolve(), &Passphrase::from_env())?)
+    SiteKey::load(&config.key.resolve(), &Passphrase::from_env()).map_err(|error| located(error, config))
+}
+
+/// Reads the site's key as far as that goes without a passphrase, unless one is given.
+pub fn look(config: &Config) -> anyhow::Result<()> {
+    let (path, passphrase) = (config.key.resolve(), Passphrase::from_env());
+    match passphrase {
+        Passphrase::None => SiteKey::public_of(&path).map(drop),
+        given => SiteKey::load(&path, &given).map(drop),
+    }
+    .map_err(|error| located(error, config))
+}
+
+/// Shows a key that cannot be used where the configuration names it.
+fn located(error: KeyError, config: &Config) -> anyhow::Error {
+    let hint = match &error {
+        KeyError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Some(
+            "on a new site `chantal init` makes it; on one that had a key, put that one back: others believe no other"
+                .into(),
+        ),
+        KeyError::Io { .. } | KeyError::Mode { .. } | KeyError::Malformed { .. } | KeyError::Algorithm { .. } => {
+            error.hint()
+        }
+        // the file is right, and something else is not
+        _ => return error.into(),
+    };
+    refused(&config.key_place, &error.to_string(), hint)
+}
+
+fn refused(place: &Place, message: &str, hint: Option<String>) -> anyhow::Error {
+    let fault = Fault::new(place, message);
+    ConfigError::from(match hint {
+        Some(hint) => fault.with_hint(hint),
+        None => fault,
+    })
+    .into()
+}
+
+/// Reads the keys that a repository's upstream signs with; one that cannot be read is shown where the configuration names it.
+pub fn keyring(repository: &Repository) -> anyhow::Result<Keyring> {
+    let paths: Vec<_> = repository.keys.iter().map(FilePath::resolve).collect();
+    Keyring::load(&paths).map_err(|error| {
+        let written = repository.keys.iter().find(|key| key.resolve() == error.path()).map(FilePath::written);
+        let place = repository.place().of(written.unwrap_or_default());
+        refused(&place, &format!("`{}`: {error}", repository.name), error.hint())
+    })
+}
+
+/// Opens a file that a repository's entry names, and reads nothing.
+pub fn openable(repository: &Repository, file: &FilePath) -> anyhow::Result<()> {
+    let path = file.resolve();
+    let opened = fs::File::open(&path).and_then(|opened| opened.metadata());
+    let why = match opened {
+        Ok(found) if found.is_file() => return Ok(()),
+        Ok(_) => "it is no regular file".into(),
+        Err(error) => error.to_string(),
+    };
+    let message = format!("`{}`: `{}`: {why}", repository.name, path.display());
+    Err(refused(&repository.place().of(file.written()), &message, None))
 }
 
 /// Makes a site's key with its public line beside it.
@@ -102,10 +160,7 @@ fn list(config: &Config, context: &Context) -> anyhow::Result<()> {
         note: config.key.resolve().display().to_string(),
     }];
     for repository in config.repositories.iter().filter(|repository| !repository.keys.is_empty()) {
-        let paths: Vec<_> = repository.keys.iter().map(crate::config::FilePath::resolve).collect();
-        let keyring = Keyring::load(&paths)
-            .with_context(|| format!("cannot read the keys of `{}`", repository.name))?;
-        for certificate in keyring.certificates(context.now) {
+        for certificate in keyring(repository)?.certificates(context.now) {
             keys.push(Row {
                 of: repository.name.to_string(),
                 role: "upstream",

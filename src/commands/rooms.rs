@@ -16,7 +16,8 @@ type Nature = (u8, Option<String>);
 /// Returns exit code and hint of a room's error; none for anything else.
 pub fn nature(cause: &(dyn Error + 'static)) -> Option<Nature> {
     if let Some(error) = cause.downcast_ref::<TransferError>() {
-        return Some((refusal(error.is_refusal()), error.hint()));
+        let code = if matches!(error, TransferError::Key(_)) { 2 } else { refusal(error.is_refusal()) };
+        return Some((code, error.hint()));
     }
     if let Some(error) = cause.downcast_ref::<PublishError>() {
         return Some((1, error.hint()));
@@ -35,13 +36,14 @@ const fn refusal(is: bool) -> u8 {
 fn of_trust(cause: &(dyn Error + 'static)) -> Option<Nature> {
     if let Some(error) = cause.downcast_ref::<TrustError>() {
         let code = match error {
-            TrustError::Key(_) => 1,
+            TrustError::Key(_) => 2,
             _ => 3,
         };
         return Some((code, error.hint()));
     }
+    // a key is what the configuration or the command line names
     if let Some(error) = cause.downcast_ref::<KeyError>() {
-        return Some((1, error.hint()));
+        return Some((2, error.hint()));
     }
     if let Some(error) = cause.downcast_ref::<KeyringError>() {
         return Some((2, error.hint()));

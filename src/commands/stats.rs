@@ -18,13 +18,9 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-/// Numbers of a store as commands show them.
+/// What lies beside the pool.
 #[derive(Serialize)]
-pub struct Shown {
-    blobs: u64,
-    blob_bytes: u64,
-    logical_bytes: u64,
-    deduplication: f64,
+pub struct Database {
     packs: u64,
     records: u64,
     pack_bytes: u64,
@@ -33,6 +29,16 @@ pub struct Shown {
     entries: u64,
     journal_bytes: u64,
     catalog_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    blobs: u64,
+    blob_bytes: u64,
+    logical_bytes: u64,
+    deduplication: f64,
+    #[serde(flatten)]
+    database: Database,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     repositories: Vec<Row>,
 }
@@ -54,14 +60,7 @@ impl From<&Stats> for Shown {
             blob_bytes: stats.blob_bytes,
             logical_bytes: stats.logical_bytes,
             deduplication: stats.deduplication(),
-            packs: stats.packs,
-            records: stats.records,
-            pack_bytes: stats.pack_bytes,
-            manifests: stats.manifests,
-            manifest_bytes: stats.manifest_bytes,
-            entries: stats.entries,
-            journal_bytes: stats.journal_bytes,
-            catalog_bytes: stats.catalog_bytes,
+            database: Database::from(stats),
             repositories: stats
                 .repositories
                 .iter()
@@ -78,9 +77,24 @@ impl From<&Stats> for Shown {
     }
 }
 
-impl Shown {
-    /// Lists what lies beside the pool.
-    pub fn database(&self) -> Vec<String> {
+impl From<&Stats> for Database {
+    fn from(stats: &Stats) -> Self {
+        Self {
+            packs: stats.packs,
+            records: stats.records,
+            pack_bytes: stats.pack_bytes,
+            manifests: stats.manifests,
+            manifest_bytes: stats.manifest_bytes,
+            entries: stats.entries,
+            journal_bytes: stats.journal_bytes,
+            catalog_bytes: stats.catalog_bytes,
+        }
+    }
+}
+
+impl Database {
+    /// Says it in lines.
+    pub fn lines(&self) -> Vec<String> {
         vec![
             format!(
                 "packs      {}, {}, {}",
@@ -108,7 +122,7 @@ pub fn run(_: &Args, context: &Context) -> anyhow::Result<Ending> {
                 shown.deduplication
             ),
         ];
-        lines.extend(shown.database());
+        lines.extend(shown.database.lines());
         if !shown.repositories.is_empty() {
             let rows: Vec<Vec<String>> = shown
                 .repositories

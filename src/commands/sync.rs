@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{
     context::Context,
     ending::{self, Ending, Usage},
+    key,
     printer::complain,
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
         Event,
         human::{count, size},
     },
-    trust::{Keyring, Proof},
+    trust::Proof,
     upstream::{
         fetch::{Access, Download, Fetcher, Login, Origin, Proxy, Secret, Tls},
         sync::{Expired, Job, MirrorList, Missing, Outcome, Report, Run, SyncError, Syncing, Upstream},
@@ -137,9 +138,7 @@ struct Settings<'a> {
 
 fn job(repository: &Repository, context: &Context) -> anyhow::Result<(Job, Arc<Proof>)> {
     let format = formats::build(repository).map_err(ConfigError::from)?;
-    let paths: Vec<_> = repository.keys.iter().map(FilePath::resolve).collect();
-    let keyring =
-        Keyring::load(&paths).with_context(|| format!("cannot read the keys of `{}`", repository.name))?;
+    let keyring = key::keyring(repository)?;
     let (metadata, packages) =
         (repository.verify_metadata(format.kind()), repository.verify_packages(format.kind()));
     warn_of_unverified(repository, metadata, packages, format.kind(), context);

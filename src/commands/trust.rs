@@ -2,11 +2,11 @@
 
 use std::{
     io::{self, BufRead, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
-use chantal_bundle::{KeyFingerprint, TrustDocument};
+use chantal_bundle::{KeyFingerprint, PublicKey, TrustDocument};
 use chantal_contract::{SiteName, limits::TRUST_BYTES};
 use clap::Subcommand;
 use serde::Serialize;
@@ -17,6 +17,7 @@ use super::{
     printer::complain,
 };
 use crate::{
+    config::Role,
     store::{Event, Lock, Store},
     trust::{first_document, read_public_key},
 };
@@ -57,6 +58,8 @@ struct Shown {
 #[derive(Serialize)]
 struct Believed {
     collector: String,
+    /// Whether it is this site, whose document is the one that its own bundles carry.
+    own: bool,
     version: u32,
     document: String,
     keys: Vec<Key>,
@@ -139,6 +142,34 @@ fn ask(collector: &SiteName, found: KeyFingerprint) -> anyhow::Result<KeyFingerp
     }
 }
 
+/// Reads the newest trust document of the site itself.
+pub fn own(store: &Store) -> anyhow::Result<Option<TrustDocument>> {
+    let Some((_, digest)) = store.catalog().trust(store.site())? else { return Ok(None) };
+    Ok(Some(TrustDocument::parse(&store.pool().read(&digest, TRUST_BYTES as u64)?)?))
+}
+
+/// Refuses a site's key that its own trust document does not name: nobody would believe what it signs.
+pub fn names_key(document: &TrustDocument, key: &PublicKey, path: &Path) -> Result<(), Usage> {
+    let named: Vec<String> =
+        document.keys.iter().map(|trusted| trusted.key.fingerprint().to_string()).collect();
+    let found = key.fingerprint();
+    if document.keys.iter().any(|trusted| trusted.key.fingerprint() == found) {
+        return Ok(());
+    }
+    Err(Usage::new(
+        format!(
+            "key `{}` is {found}, and the trust document of `{}` names {}",
+            path.display(),
+            document.collector,
+            named.join(", ")
+        ),
+        format!(
+            "put the key that it names back as `{}` (mode 0600), from wherever it was kept",
+            path.display()
+        ),
+    ))
+}
+
 /// Records version 1 of a trust document; false where this very document is accepted already.
 pub fn believe(store: &Store, document: &TrustDocument, context: &Context) -> anyhow::Result<bool> {
     let bytes = document.encode()?;
@@ -168,12 +199,13 @@ pub fn believe(store: &Store, document: &TrustDocument, context: &Context) -> an
 }
 
 fn show(context: &Context) -> anyhow::Result<()> {
-    let (_, store) = context.open()?;
+    let (config, store) = context.open()?;
     let mut collectors = Vec::new();
     for collector in store.catalog().collectors()? {
         let Some((version, digest)) = store.catalog().trust(&collector)? else { continue };
         let document = TrustDocument::parse(&store.pool().read(&digest, TRUST_BYTES as u64)?)?;
         collectors.push(Believed {
+            own: collector == *store.site(),
             collector: collector.to_string(),
             version,
             document: digest.hex(),
@@ -195,7 +227,9 @@ fn show(context: &Context) -> anyhow::Result<()> {
             let keys = one.keys.iter().map(|key| (key.fingerprint.clone(), key.roles.join(", ")));
             let revoked = one.revoked.iter().map(|key| (key.clone(), "revoked".to_owned()));
             for (key, roles) in keys.chain(revoked) {
-                rows.push(vec![one.collector.clone(), one.version.to_string(), key, roles]);
+                let of =
+                    if one.own { format!("{} (this site)", one.collector) } else { one.collector.clone() };
+                rows.push(vec![of, one.version.to_string(), key, roles]);
             }
         }
         if rows.is_empty() {
@@ -204,7 +238,9 @@ fn show(context: &Context) -> anyhow::Result<()> {
         let headings = [("collector", Left), ("version", Right), ("key", Left), ("roles", Left)];
         context.printer.table(&headings, &rows)
     })?;
-    if store.catalog().collectors()?.is_empty() {
+    // a collector need not believe anybody
+    let others = store.catalog().collectors()?.iter().any(|collector| collector != store.site());
+    if !others && config.role == Role::Receiver {
         context.printer.say("nobody's bundles are believed; `chantal trust add KEYFILE` begins");
     }
     Ok(())

@@ -38,6 +38,25 @@ impl Place {
         self.source.as_ref().map(|source| source.path.as_path())
     }
 
+    /// Returns where a value that was written behind this place stands; this place itself where it is not found.
+    ///
+    /// Values carry no position of their own. The first occurrence behind the entry's beginning is theirs, unless an entry
+    /// quotes itself in a comment.
+    #[must_use]
+    pub fn of(&self, written: &str) -> Self {
+        let first = usize::try_from(self.line.saturating_sub(1)).unwrap_or(usize::MAX);
+        let found = self.source.as_ref().filter(|_| !written.is_empty()).and_then(|source| {
+            let mut lines = source.text.lines().zip(1..).skip(first);
+            lines.find_map(|(line, number)| {
+                let code = line.split_once(" #").map_or(line, |(code, _)| code);
+                let at = code.find(written).filter(|_| !code.trim_start().starts_with('#'))?;
+                let column = code.get(..at)?.chars().count() as u64 + 1;
+                Some(Self::new(source, number, column))
+            })
+        });
+        found.unwrap_or_else(|| self.clone())
+    }
+
     /// Shows the line with its number and a mark below the column; secrets in it are covered.
     fn excerpt(&self) -> Option<String> {
         let index = usize::try_from(self.line.checked_sub(1)?).ok()?;

@@ -82,6 +82,8 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigError> {
     storage.place = place;
     storage.root.rebase(&directory);
     storage.published.rebase(&directory);
+    let whole = Place::new(&source, 0, 0);
+    let key_place = file.key.as_ref().map_or_else(|| whole.clone(), |key| whole.of(key.written()));
     let mut key = file.key.unwrap_or_else(|| FilePath::literal(format!("keys/{}", file.site)));
     key.rebase(&directory);
     let mut all = Collected::default();
@@ -93,6 +95,7 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigError> {
         role: file.role,
         site: file.site,
         key,
+        key_place,
         storage,
         download: file.download,
         repositories: all.repositories,

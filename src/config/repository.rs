@@ -153,6 +153,13 @@ impl Repository {
         directory.clone_into(&mut self.directory);
     }
 
+    /// Iterates over the files with certificates and credentials.
+    pub fn secrets(&self) -> impl Iterator<Item = &FilePath> {
+        let tls = self.tls.iter().flat_map(|t| [&t.client_cert, &t.client_key, &t.ca]);
+        let auth = self.auth.iter().flat_map(|a| [&a.password_file, &a.token_file]);
+        tls.chain(auth).flatten()
+    }
+
     /// Returns the directory that relative paths of this entry begin at.
     pub fn directory(&self) -> &Path {
         &self.directory

@@ -4,25 +4,26 @@
 //! and evidence; payloads are fetched or imported again). Every member proves itself: the journal by its chain, all others
 //! by their names. The same store makes the same bytes.
 //!
-//! A restore only adds. It joins the journal's lines of store, catalog and backup into the one chain that they are copies
+//! A restore only adds. Where `init` has just begun a store, its first lines give way to the backup's. Elsewhere it joins the journal's lines of store, catalog and backup into the one chain that they are copies
 //! of, and refuses two that part ways. So no sequence and no trust version is ever lowered.
 
 use std::{
     collections::BTreeSet,
-    io::{Read, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
 use chantal_contract::{Digest, Measured};
 
 use super::{
-    Catalog, Lock, Manifests, Pool, Store, StoreError,
+    Catalog, Event, Lock, Manifests, Pool, SiteName, Store, StoreError,
     file::{self, Output},
     journal::{self, Line, weave},
     lock,
     stage::{self, Stage},
 };
 
+mod begun;
 mod member;
 use member::Member;
 
@@ -63,6 +64,10 @@ impl Store {
     pub fn backup(&self, to: &Path) -> Result<BackupReport, StoreError> {
         if file::exists(to)? {
             return Err(StoreError::Exists { what: format!("`{}`", to.display()) });
+        }
+        let directory = file::parent_or_here(to);
+        if !directory.is_dir() {
+            return Err(StoreError::NoDirectory { path: directory.into() });
         }
         let mut partial = to.as_os_str().to_owned();
         partial.push(".partial");
@@ -144,31 +149,69 @@ impl Store {
         self.catalog().vacuum()
     }
 
+    /// Says what [`Store::vacuum`] would give back; changes nothing.
+    pub fn vacuum_plan(&self) -> Result<super::Vacuumed, StoreError> {
+        self.catalog().vacuum_plan()
+    }
+
     /// Makes the catalog anew from the journal; a journal that is damaged is mended from the catalog's copy first.
     ///
     /// It takes [`Lock::Exclusive`] itself, and works where [`Store::open`] refuses.
     pub fn rebuild(root: &Path) -> Result<RestoreReport, StoreError> {
         let _alone = alone(root)?;
-        mend(root, Vec::new(), &journal::path(root))
+        let path = journal::path(root);
+        mend(root, &path, gather(root, Vec::new(), &path)?)
     }
 
-    /// Brings back what a backup holds and the store has not, or has damaged; makes the store if there is none.
+    /// Says what [`Store::rebuild`] would do; changes nothing.
+    pub fn rebuild_plan(root: &Path) -> Result<RestoreReport, StoreError> {
+        let _alone = alone(root)?;
+        Ok(gather(root, Vec::new(), &journal::path(root))?.report())
+    }
+
+    /// Brings back what a backup of `site` holds and the store has not, or has damaged; makes the store if there is none.
     ///
     /// It takes [`Lock::Exclusive`] itself, and works where [`Store::open`] refuses. Killed halfway, it is run again.
-    pub fn restore(root: &Path, backup: &Path) -> Result<RestoreReport, StoreError> {
+    pub fn restore(root: &Path, backup: &Path, site: &SiteName) -> Result<RestoreReport, StoreError> {
+        // a name that was mistyped makes no store
+        file::open(backup)?;
         super::make_directories(root)?;
         let _alone = alone(root)?;
         stage::sweep(&root.join("tmp"))?;
         let stage = Stage::new(&root.join("tmp"))?;
         let staged = unpack(backup, &stage)?;
         // refuse before anything is changed
-        gather(root, staged.journal.clone(), backup)?;
-        let mut report = staged.place(root)?;
-        let mended = mend(root, staged.journal, backup)?;
+        let joined = join(root, &staged, backup, site)?;
+        let mut report = staged.place(root, Doing::Place)?;
+        let mended = mend(root, backup, joined)?;
         report.entries = mended.entries;
         report.regained = mended.regained;
         Ok(report)
     }
+
+    /// Says what [`Store::restore`] would bring back; unpacks the backup into `scratch`, and changes nothing else.
+    pub fn restore_plan(
+        root: &Path,
+        backup: &Path,
+        site: &SiteName,
+        scratch: &Path,
+    ) -> Result<RestoreReport, StoreError> {
+        let stage = Stage::new(scratch)?;
+        let staged = unpack(backup, &stage)?;
+        let joined = join(root, &staged, backup, site)?.report();
+        Ok(RestoreReport {
+            entries: joined.entries,
+            regained: joined.regained,
+            ..staged.place(root, Doing::Count)?
+        })
+    }
+}
+
+/// Whether something is done, or only counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Place,
+    Count,
 }
 
 fn alone(root: &Path) -> Result<super::LockGuard, StoreError> {
@@ -188,7 +231,16 @@ struct Staged {
 
 /// Reads a backup; every member is proved before anything is done with it.
 fn unpack(backup: &Path, stage: &Stage) -> Result<Staged, StoreError> {
-    let fault = |e| StoreError::io(backup, e);
+    let fault = |e: io::Error| {
+        if e.raw_os_error().is_some()
+            || e.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<StoreError>)
+        {
+            StoreError::io(backup, e)
+        } else {
+            // what zstd and tar refuse
+            StoreError::NoBackup { path: backup.into(), why: e.to_string() }
+        }
+    };
     let damaged = |place: String, why: &str| StoreError::damaged(backup, place, why);
     let input = zstd::stream::read::Decoder::new(file::open(backup)?).map_err(fault)?;
     let mut archive = tar::Archive::new(input);
@@ -199,8 +251,10 @@ fn unpack(backup: &Path, stage: &Stage) -> Result<Staged, StoreError> {
         let mut entry = entry.map_err(fault)?;
         let place = format!("member {}", index + 1);
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let member =
-            Member::parse(&name).ok_or_else(|| damaged(place.clone(), "its name is none of a backup"))?;
+        let member = Member::parse(&name).ok_or_else(|| StoreError::NoBackup {
+            path: backup.into(),
+            why: format!("no backup holds `{}`", name.escape_debug()),
+        })?;
         let to = match &member {
             Member::Manifest(name) => dir.join(name.hex()),
             _ => stage.path(),
@@ -219,7 +273,8 @@ fn unpack(backup: &Path, stage: &Stage) -> Result<Staged, StoreError> {
             Member::Blob(name) => blobs.push((name, to)),
         }
     }
-    let text = text.ok_or_else(|| damaged("the whole".into(), "it holds no journal"))?;
+    let text =
+        text.ok_or_else(|| StoreError::NoBackup { path: backup.into(), why: "it holds no journal".into() })?;
     let mut journal = Vec::new();
     for found in journal::Scan::open(&text)? {
         journal.push(found?.0);
@@ -244,8 +299,8 @@ fn copy(from: &mut dyn Read, to: &mut Output, backup: &Path) -> Result<Measured,
 }
 
 impl Staged {
-    /// Gives what is missing or damaged in the store its place.
-    fn place(&self, root: &Path) -> Result<RestoreReport, StoreError> {
+    /// Gives what is missing or damaged in the store its place, or counts it.
+    fn place(&self, root: &Path, doing: Doing) -> Result<RestoreReport, StoreError> {
         let mut report = RestoreReport::default();
         let manifests = Manifests::new(root);
         for manifest in self.manifests.iter() {
@@ -253,20 +308,33 @@ impl Staged {
             if manifests.prove(&manifest).is_ok() {
                 continue;
             }
-            file::rename(&self.manifests.path(&manifest), &manifests.path(&manifest))?;
             report.manifests += 1;
+            if doing == Doing::Place {
+                file::rename(&self.manifests.path(&manifest), &manifests.path(&manifest))?;
+            }
         }
-        file::sync_dir(&root.join("manifests"))?;
+        if doing == Doing::Place {
+            file::sync_dir(&root.join("manifests"))?;
+        }
         for (name, staged) in &self.packs {
             let to = root.join(Member::Pack(*name).path());
             if file::exists(&to)? && Digest::of(&file::read(&to)?) == *name {
                 continue;
             }
-            file::rename(staged, &to)?;
             report.packs += 1;
+            if doing == Doing::Place {
+                file::rename(staged, &to)?;
+            }
+        }
+        let pool = Pool::new(root);
+        if doing == Doing::Count {
+            for (name, _) in &self.blobs {
+                report.blobs += u64::from(pool.has(name)?.is_none());
+            }
+            return Ok(report);
         }
         file::sync_dir(&root.join("packs"))?;
-        let batch = Pool::new(root).batch()?;
+        let batch = pool.batch()?;
         for (name, staged) in &self.blobs {
             if batch.has(name)?.is_none() {
                 batch.put(&file::read(staged)?)?;
@@ -278,39 +346,59 @@ impl Staged {
     }
 }
 
-/// Gathers every copy of the journal's lines into one chain; also returns how many the store's own file holds in order.
-fn gather(root: &Path, others: Vec<Line>, path: &Path) -> Result<(Vec<Line>, u64), StoreError> {
-    let own = journal::path(root);
-    let mut lines = others;
-    let mut held = 0;
-    if let Some(mut opened) = file::open_if_there(&own)? {
-        let mut bytes = Vec::new();
-        opened.read_to_end(&mut bytes).map_err(|e| StoreError::io(&own, e))?;
-        for text in bytes.split(|b| *b == b'\n') {
-            if let Some(line) = std::str::from_utf8(text).ok().and_then(|text| Line::parse(text).ok()) {
-                lines.push(line);
-                held += 1;
-            }
-        }
-    }
-    // a catalog that cannot be read has no copy to give
-    if file::exists(&root.join("catalog.sqlite"))?
-        && let Ok(copies) = Catalog::open(root).and_then(|catalog| catalog.lines_after(0))
-    {
-        lines.extend(copies);
-    }
-    Ok((weave(lines, path)?, held))
+/// The journal that all copies together hold.
+struct Joined {
+    chain: Vec<Line>,
+    /// Entries of it that the store's own file holds.
+    held: u64,
 }
 
-/// Writes the journal that all copies together hold, and lets the catalog be replayed from it.
-fn mend(root: &Path, others: Vec<Line>, path: &Path) -> Result<RestoreReport, StoreError> {
-    let turn = lock::wait(&journal::lock_path(root))?;
-    let (chain, held) = gather(root, others, path)?;
+impl Joined {
+    fn report(&self) -> RestoreReport {
+        let entries = self.chain.len() as u64;
+        RestoreReport { entries, regained: entries.saturating_sub(self.held), ..RestoreReport::default() }
+    }
+}
+
+/// Joins a backup with what the store holds; the lines of a store that was only begun give way to the backup's.
+fn join(root: &Path, staged: &Staged, backup: &Path, site: &SiteName) -> Result<Joined, StoreError> {
+    if let Some(Event::Init { site: found, .. }) = staged.journal.first().map(|line| &line.entry().event)
+        && found != site
+    {
+        return Err(StoreError::OtherSite { path: backup.into(), found: found.clone(), here: site.clone() });
+    }
+    if begun::is_only(root, staged)? {
+        return Ok(Joined { chain: weave(staged.journal.clone(), backup)?, held: 0 });
+    }
+    gather(root, staged.journal.clone(), backup)
+}
+
+/// Gathers every copy of the journal's lines into one chain.
+fn gather(root: &Path, others: Vec<Line>, path: &Path) -> Result<Joined, StoreError> {
+    let mut lines = others;
+    let own = begun::lines(root)?;
+    let held = own.iter().flatten().count() as u64;
+    let copies = Catalog::copies(root);
+    // a catalog of another life than the journal's is replayed and not believed, as when a store is opened
+    let foreign = matches!((own.first(), copies.first()), (Some(Some(own)), Some(copy)) if own != copy);
+    lines.extend(own.into_iter().flatten());
+    if !foreign {
+        lines.extend(copies);
+    }
+    let chain = weave(lines, path)?;
     if chain.is_empty() {
         return Err(StoreError::damaged(path, "the whole", "no copy of the journal holds an entry"));
     }
+    Ok(Joined { chain, held })
+}
+
+/// Writes the journal that all copies together hold, and lets the catalog be replayed from it.
+///
+/// The caller holds [`Lock::Exclusive`] since before the copies were gathered: nothing was appended in between.
+fn mend(root: &Path, path: &Path, joined: Joined) -> Result<RestoreReport, StoreError> {
+    let turn = lock::wait(&journal::lock_path(root))?;
     let mut text = Vec::new();
-    for line in &chain {
+    for line in &joined.chain {
         writeln!(text, "{}", line.text()).map_err(|e| StoreError::io(path, e))?;
     }
     let own = journal::path(root);
@@ -322,7 +410,6 @@ fn mend(root: &Path, others: Vec<Line>, path: &Path) -> Result<RestoreReport, St
         Catalog::open(root)?.start_over()?;
     }
     drop(turn);
-    Store::open(root)?;
-    let entries = chain.len() as u64;
-    Ok(RestoreReport { entries, regained: entries.saturating_sub(held), ..RestoreReport::default() })
+    Store::open(root)?.catalog().forget_aside()?;
+    Ok(joined.report())
 }

@@ -190,6 +190,25 @@ impl Catalog {
         &self.path
     }
 
+    /// Removes a catalog that was put aside: all that it said was replayed from the journal.
+    pub(super) fn forget_aside(&self) -> Result<(), StoreError> {
+        let mut aside = self.path.as_os_str().to_owned();
+        aside.push(ASIDE);
+        file::remove(Path::new(&aside))
+    }
+
+    /// Reads the copy of the journal that a catalog holds, and changes nothing; one that cannot be read has none.
+    pub(super) fn copies(root: &Path) -> Vec<journal::Line> {
+        let read = || -> rusqlite::Result<Vec<String>> {
+            let db =
+                Connection::open_with_flags(root.join("catalog.sqlite"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            db.busy_timeout(BUSY)?;
+            db.prepare("SELECT line FROM entry ORDER BY number")?.query_map([], |row| row.get(0))?.collect()
+        };
+        let texts = read().unwrap_or_default();
+        texts.iter().filter_map(|text| journal::Line::parse(text).ok()).collect()
+    }
+
     /// Returns what had to be mended to make catalog and journal agree since the store was opened.
     pub fn settlement(&self) -> Settlement {
         self.settlement.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -286,7 +305,10 @@ fn put_aside(path: &Path) -> Result<(), StoreError> {
         file::remove(&with(tail))?;
     }
     if file::exists(path)? {
-        file::rename(path, &with(".damaged"))?;
+        file::rename(path, &with(ASIDE))?;
     }
     Ok(())
 }
+
+/// What the name of a catalog that was put aside ends in.
+const ASIDE: &str = ".damaged";

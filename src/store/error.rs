@@ -7,7 +7,7 @@ use std::{
 
 use chantal_contract::{Digest, Mismatch, TreeError, manifest::ManifestError, name::NameError};
 
-use super::lock::Holder;
+use super::{SiteName, lock::Holder};
 
 /// What a digest of the store names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,6 +105,30 @@ pub enum StoreError {
     /// A directory holds no store.
     #[error("`{}` holds no store", path.display())]
     NoStore {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A store or a backup is another site's.
+    #[error("`{}` is of site `{found}`, this is site `{here}`", path.display())]
+    OtherSite {
+        /// The store or the backup.
+        path: PathBuf,
+        /// Whose it is.
+        found: SiteName,
+        /// Who we are.
+        here: SiteName,
+    },
+    /// A file is none that `db backup` wrote, or the medium cut it short.
+    #[error("`{}` is no backup, or not a whole one: {why}", path.display())]
+    NoBackup {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A file would be written into a directory that is not there.
+    #[error("there is no directory `{}`", path.display())]
+    NoDirectory {
         /// The directory.
         path: PathBuf,
     },
@@ -244,15 +268,21 @@ impl StoreError {
             Self::Missing { what: Object::Blob, .. } => {
                 "`chantal verify` lists what is missing; a `sync` or `import` of the repository brings it back".into()
             }
+            Self::Damaged { path, .. } if path.file_name().is_some_and(|name| name == "journal.jsonl") => {
+                "`chantal db rebuild` mends the journal from the catalog's copy; what neither holds, `chantal db restore BACKUP` brings back".into()
+            }
             Self::Missing { .. } | Self::Damaged { .. } | Self::Manifest { .. } => {
                 "`chantal verify` and `chantal db verify` list the damage; `chantal db restore BACKUP` brings back what a backup holds".into()
             }
             Self::Locked { .. } => "wait until it has ended, or end it, then run the command again".into(),
             Self::NotFound { has, .. } if !has.is_empty() => format!("there is {}", some_of(has)),
-            Self::NoStore { .. } => "`chantal init` makes one".into(),
+            Self::NoStore { .. } => "`chantal init` makes what the configuration names and is not there yet".into(),
+            Self::OtherSite { .. } => "set `site` right in the configuration, or name the other file".into(),
+            Self::NoBackup { .. } => "name a file that `chantal db backup FILE` wrote".into(),
+            Self::NoDirectory { path } => format!("mkdir -p {}", path.display()),
             Self::Newer { .. } => "use the version of chantal that wrote it, or a newer one".into(),
             Self::Diverged { .. } => {
-                "restore into an empty directory, and compare the two with `chantal audit verify`".into()
+                "nothing was changed; name an empty directory as `storage: { root: … }`, restore there, and compare the two".into()
             }
             Self::Catalog { .. } => "`chantal db rebuild` makes the catalog anew from the journal".into(),
             _ => return None,

@@ -81,6 +81,7 @@ impl Store {
             reporter.event(Said::Done { task: "gc", items: 1 });
         }
         report.records = self.packs().prune(&needs.records)?;
+        self.catalog().forget_aside()?;
         if report != GcReport::default() {
             self.journal().append(Event::Collected { blobs: report.blobs, bytes: report.bytes }, now)?;
         }

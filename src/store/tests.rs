@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod crash;
+mod restore;
 mod upkeep;
 
 /// A directory in memory where there is one: these tests sync a thousand times.

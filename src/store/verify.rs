@@ -75,6 +75,10 @@ impl VerifyReport {
         self.problems.push(Problem { what, why, needed_by, aside: None });
     }
 
+    fn order(&mut self) {
+        self.problems.sort_by(|a, b| (a.what, &a.why).cmp(&(b.what, &b.why)));
+    }
+
     /// Tells whether everything is as it was made.
     pub fn is_good(&self) -> bool {
         self.problems.is_empty()
@@ -82,8 +86,39 @@ impl VerifyReport {
 }
 
 impl Store {
-    /// Verifies journal and catalog: the chain of entries, the database's structure, and that it says what the journal says.
+    /// Verifies what cannot be mirrored again: journal and catalog, every manifest, every pack with every record in it.
+    ///
+    /// The caller holds [`Lock::Shared`](super::Lock).
     pub fn verify_db(&self) -> Result<VerifyReport, StoreError> {
+        let roots = self.roots()?;
+        let (mut report, _) = self.verify_beside_the_pool(Depth::Full, &roots)?;
+        self.blame(&roots, &mut report);
+        report.order();
+        Ok(report)
+    }
+
+    /// Verifies all that is no blob, and collects what live states need.
+    fn verify_beside_the_pool(
+        &self,
+        depth: Depth,
+        roots: &Roots,
+    ) -> Result<(VerifyReport, Needs), StoreError> {
+        let mut report = self.verify_decisions()?;
+        for error in self.packs().verify(depth)? {
+            report.found(Subject::Pack, error);
+        }
+        let needs = self.verify_manifests(roots, &mut report);
+        for record in &needs.records {
+            report.records += 1;
+            if !self.packs().has(record)? {
+                report.found(Subject::Object(Object::Record, *record), "it is in no pack");
+            }
+        }
+        Ok((report, needs))
+    }
+
+    /// Verifies journal and catalog: the chain of entries, the database's structure, and that it says what the journal says.
+    pub(super) fn verify_decisions(&self) -> Result<VerifyReport, StoreError> {
         let mut report = VerifyReport::default();
         match self.journal().verify() {
             Ok(found) => {
@@ -100,18 +135,8 @@ impl Store {
 
     /// Verifies everything that live states rest on. The caller holds [`Lock::Shared`](super::Lock).
     pub fn verify(&self, depth: Depth, reporter: &dyn Reporter) -> Result<VerifyReport, StoreError> {
-        let mut report = self.verify_db()?;
-        for error in self.packs().verify(depth)? {
-            report.found(Subject::Pack, error);
-        }
         let roots = self.roots()?;
-        let needs = self.verify_manifests(&roots, &mut report);
-        for record in &needs.records {
-            report.records += 1;
-            if !self.packs().has(record)? {
-                report.found(Subject::Object(Object::Record, *record), "it is in no pack");
-            }
-        }
+        let (mut report, needs) = self.verify_beside_the_pool(depth, &roots)?;
         let hashed = match depth {
             Depth::Quick => HashSet::new(),
             Depth::Full => self.verify_blobs(&mut report, reporter)?,
@@ -135,7 +160,7 @@ impl Store {
             // "nothing new" must not stand in the way of fetching what is missing
             self.catalog().forget()?;
         }
-        report.problems.sort_by(|a, b| (a.what, &a.why).cmp(&(b.what, &b.why)));
+        report.order();
         Ok(report)
     }
 

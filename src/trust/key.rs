@@ -88,13 +88,11 @@ impl KeyError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Mode { path, .. } => Some(format!("chmod 600 {}", path.display())),
-            Self::Exists { path } => Some(format!(
-                "`ssh-keygen -y -f {}` shows its public line; a lost key is replaced by `chantal trust rotate`",
+            Self::Exists { .. } => Some("`chantal key show` prints its public line".into()),
+            Self::Algorithm { path, .. } | Self::Malformed { path, .. } => Some(format!(
+                "put the site's own key there; `ssh-keygen -l -f {}` tells what the file is",
                 path.display()
             )),
-            Self::Algorithm { .. } | Self::Malformed { .. } => {
-                Some("`chantal key generate` makes one".into())
-            }
             Self::Locked { .. } | Self::Passphrase { .. } => {
                 Some("give the passphrase in `$CHANTAL_KEY_PASSPHRASE` or the file that `$CHANTAL_KEY_PASSPHRASE_FILE` names".into())
             }
@@ -188,13 +186,7 @@ impl SiteKey {
 
     /// Reads a key; refuses a file that others than its owner can reach.
     pub fn load(path: &Path, passphrase: &Passphrase) -> Result<Self, KeyError> {
-        let mode = fs::metadata(path).map_err(io_error(path))?.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(KeyError::Mode { path: path.to_path_buf(), mode });
-        }
-        let bytes = Zeroizing::new(read(path)?);
-        let malformed = |source| KeyError::Malformed { path: path.to_path_buf(), source };
-        let mut private = PrivateKey::from_openssh(bytes.as_slice()).map_err(malformed)?;
+        let mut private = parse(path)?;
         if private.is_encrypted() {
             let text = passphrase.read()?.ok_or_else(|| KeyError::Locked { path: path.to_path_buf() })?;
             private = private
@@ -204,12 +196,13 @@ impl SiteKey {
         Self::new(private, path)
     }
 
+    /// Reads the public half of a private key file, which lies open even where a passphrase protects the other.
+    pub fn public_of(path: &Path) -> Result<PublicKey, KeyError> {
+        public_half(&parse(path)?, path)
+    }
+
     fn new(private: PrivateKey, path: &Path) -> Result<Self, KeyError> {
-        let Some(pair) = private.key_data().ed25519() else {
-            let found = private.algorithm().to_string();
-            return Err(KeyError::Algorithm { path: path.to_path_buf(), found });
-        };
-        let public = PublicKey::from_bytes(pair.public.0);
+        let public = public_half(&private, path)?;
         Ok(Self { private, public })
     }
 
@@ -231,6 +224,25 @@ impl SiteKey {
     pub(super) fn private(&self) -> &PrivateKey {
         &self.private
     }
+}
+
+/// Reads a private key file, which may still be locked; refuses one that others than its owner can reach.
+fn parse(path: &Path) -> Result<PrivateKey, KeyError> {
+    let mode = fs::metadata(path).map_err(io_error(path))?.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(KeyError::Mode { path: path.to_path_buf(), mode });
+    }
+    let bytes = Zeroizing::new(read(path)?);
+    PrivateKey::from_openssh(bytes.as_slice())
+        .map_err(|source| KeyError::Malformed { path: path.to_path_buf(), source })
+}
+
+fn public_half(private: &PrivateKey, path: &Path) -> Result<PublicKey, KeyError> {
+    let public = private.public_key().key_data().ed25519().ok_or_else(|| {
+        let found = private.algorithm().to_string();
+        KeyError::Algorithm { path: path.to_path_buf(), found }
+    })?;
+    Ok(PublicKey::from_bytes(public.0))
 }
 
 /// Reads a public key file of one line and returns the key and its comment.

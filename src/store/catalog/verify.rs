@@ -51,6 +51,15 @@ impl Catalog {
         Ok(faults)
     }
 
+    /// Says what a vacuum would save; changes nothing.
+    pub(in crate::store) fn vacuum_plan(&self) -> Result<Vacuumed, StoreError> {
+        let number =
+            |pragma: &str| self.with(|db| db.pragma_query_value(None, pragma, |row| row.get::<_, u64>(0)));
+        let before = file::stat(&self.path)?.map_or(0, |s| s.size);
+        let free = number("freelist_count")?.saturating_mul(number("page_size")?);
+        Ok(Vacuumed { before, after: before.saturating_sub(free) })
+    }
+
     /// Gives unused space back to the file system.
     pub(in crate::store) fn vacuum(&self) -> Result<Vacuumed, StoreError> {
         let size = || Ok::<_, StoreError>(file::stat(&self.path)?.map_or(0, |s| s.size));

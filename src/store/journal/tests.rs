@@ -73,7 +73,7 @@ fn many_append_at_once_and_each_entry_follows_the_last() {
     assert_eq!(store.journal().verify().unwrap().entries, 81);
     let history = store.catalog().history(&Name::new("bookworm").unwrap()).unwrap();
     assert_eq!(history.iter().map(|r| r.number).rev().collect::<Vec<_>>(), (2..=81).collect::<Vec<_>>());
-    assert!(store.verify_db().unwrap().is_good());
+    assert!(store.verify_decisions().unwrap().is_good());
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_catalog_that_rots_while_it_is_used_still_answers_right() {
         let all = store.catalog().resolve(&Address::parse("bookworm@none").unwrap()).unwrap_err();
         assert!(matches!(all, StoreError::NotFound { .. }), "{table}: {all}");
         assert!(store.catalog().settlement().put_aside, "{table}");
-        assert!(store.verify_db().unwrap().is_good(), "{table}");
+        assert!(store.verify_decisions().unwrap().is_good(), "{table}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! gc, verify, diff, stats, backup, restore, rebuild.
+//! gc, verify, diff, stats, vacuum.
 
 use std::{collections::BTreeSet, fs};
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::report::Silent;
 
 /// A store with `a` (one named state and a newer one) and `b`, which share a file.
-fn sample() -> (TempDir, Store) {
+pub(super) fn sample() -> (TempDir, Store) {
     let dir = scratch();
     let store = Store::create(dir.path(), &site(), at(0)).unwrap();
     sync(&store, "a", &[("x", b"one"), ("shared", b"shared")], 1).unwrap();
@@ -23,7 +23,7 @@ fn held(store: &Store) -> BTreeSet<Digest> {
 }
 
 /// Far enough ahead that no grace is left.
-const LATER: Timestamp = Timestamp::MAX;
+pub(super) const LATER: Timestamp = Timestamp::MAX;
 
 #[test]
 fn gc_takes_what_nothing_needs_and_only_when_it_is_old() {
@@ -245,102 +245,6 @@ fn stats_tell_shared_from_own() {
     assert_eq!((b.states, b.files, b.logical_bytes, b.bytes, b.unique_bytes), (1, 2, 14, 14, 8));
     assert_eq!(stats.logical_bytes, 35);
     assert!(stats.records > 0 && stats.catalog_bytes > 0);
-}
-
-#[test]
-fn a_backup_brings_back_decisions_manifests_records_and_evidence() {
-    let (dir, store) = sample();
-    let out = scratch();
-    let (one, two) = (out.path().join("one.tar.zst"), out.path().join("two.tar.zst"));
-    let report = store.backup(&one).unwrap();
-    assert_eq!((report.entries, report.manifests), (5, 3));
-    store.backup(&two).unwrap();
-    assert!(fs::read(&one).unwrap() == fs::read(&two).unwrap(), "the same store makes the same backup");
-    assert!(matches!(store.backup(&one), Err(StoreError::Exists { .. })));
-    // into an empty place
-    let fresh = scratch();
-    let restored = Store::restore(fresh.path(), &one).unwrap();
-    assert_eq!((restored.entries, restored.regained, restored.manifests), (5, 5, 3));
-    let again = Store::open(fresh.path()).unwrap();
-    let missing = again.verify(Depth::Quick, &Silent).unwrap();
-    assert!(
-        missing.problems.iter().all(|p| matches!(p.what, Subject::Object(Object::Blob, _))),
-        "only payloads are to be fetched again: {missing:#?}"
-    );
-    assert_eq!(missing.problems.len(), 4);
-    // over damage
-    for path in [
-        store.manifests().path(&store.catalog().newest(&name("a")).unwrap().unwrap().state.manifest),
-        store.packs().list().unwrap()[0].0.clone(),
-    ] {
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, b"rubbish").unwrap();
-    }
-    drop(store);
-    Store::restore(dir.path(), &one).unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    assert!(store.verify(Depth::Full, &Silent).unwrap().is_good());
-}
-
-#[test]
-fn a_restore_never_takes_anything_back() {
-    let (dir, store) = sample();
-    let out = scratch();
-    let old = out.path().join("old.tar.zst");
-    store.backup(&old).unwrap();
-    sync(&store, "a", &[("x", b"newer")], 10).unwrap();
-    let newest = store.catalog().newest(&name("a")).unwrap();
-    drop(store);
-    let report = Store::restore(dir.path(), &old).unwrap();
-    assert_eq!((report.entries, report.regained), (6, 0));
-    let store = Store::open(dir.path()).unwrap();
-    assert_eq!(store.catalog().newest(&name("a")).unwrap(), newest);
-    // two lives of one store
-    let other = scratch();
-    Store::restore(other.path(), &old).unwrap();
-    let parted = Store::open(other.path()).unwrap();
-    sync(&parted, "a", &[("x", b"elsewhere")], 11).unwrap();
-    let theirs = out.path().join("theirs.tar.zst");
-    parted.backup(&theirs).unwrap();
-    let before = fs::read(dir.path().join("journal.jsonl")).unwrap();
-    let refused = Store::restore(dir.path(), &theirs).unwrap_err();
-    assert!(matches!(refused, StoreError::Diverged { common: 5, .. }), "{refused}");
-    assert_eq!(fs::read(dir.path().join("journal.jsonl")).unwrap(), before);
-    // any flipped bit is refused, too
-    let good = fs::read(&old).unwrap();
-    let bad = out.path().join("bad.tar.zst");
-    for byte in (0..good.len()).step_by(211) {
-        let mut bytes = good.clone();
-        bytes[byte] ^= 0x40;
-        fs::write(&bad, bytes).unwrap();
-        let fresh = scratch();
-        if Store::restore(fresh.path(), &bad).is_ok() {
-            let journal = fs::read(fresh.path().join("journal.jsonl")).unwrap();
-            assert!(before.starts_with(&journal), "byte {byte}");
-        } else {
-            assert!(!fresh.path().join("journal.jsonl").exists(), "byte {byte}");
-        }
-    }
-}
-
-#[test]
-fn a_damaged_journal_is_mended_from_the_catalog() {
-    let (dir, store) = sample();
-    drop(store);
-    let journal = dir.path().join("journal.jsonl");
-    let good = fs::read(&journal).unwrap();
-    let mut bad = good.clone();
-    bad[400] ^= 4;
-    fs::write(&journal, &bad).unwrap();
-    let report = Store::rebuild(dir.path()).unwrap();
-    assert_eq!((report.entries, report.regained), (5, 1));
-    assert_eq!(fs::read(&journal).unwrap(), good);
-    // without any copy the loss is said, not papered over
-    fs::write(&journal, &bad).unwrap();
-    fs::remove_file(dir.path().join("catalog.sqlite")).unwrap();
-    let error = Store::rebuild(dir.path()).unwrap_err();
-    assert!(matches!(&error, StoreError::Damaged { place, .. } if place == "line 2"), "{error}");
-    assert_eq!(fs::read(&journal).unwrap(), bad);
 }
 
 #[test]

@@ -85,6 +85,18 @@ pub enum KeyringError {
 }
 
 impl KeyringError {
+    /// Returns the file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::TooLarge { path }
+            | Self::Malformed { path, .. }
+            | Self::KeyBox { path }
+            | Self::Secret { path }
+            | Self::NoKeys { path } => path,
+        }
+    }
+
     /// Returns what helps.
     pub fn hint(&self) -> Option<String> {
         match self {
