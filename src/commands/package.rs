@@ -13,7 +13,7 @@ use super::{
 use crate::{
     formats::{
         self,
-        replay::{Held, Proved, replay},
+        replay::{Held, replay},
     },
     report::{
         human::size,
@@ -208,7 +208,7 @@ fn read(
             let found = holding.open(path)?;
             Ok(found.map(|(file, measured)| -> Held { (Box::new(file), measured) }))
         };
-        replay::<ReadError>(format.as_ref(), &Proved, &mut open, &mut |step| {
+        replay::<ReadError>(format.as_ref(), &chantal_contract::NoProof, &mut open, &mut |step| {
             if let Step::Package(package, record) = step
                 && matches(&package.key.name, &package.summary)
             {

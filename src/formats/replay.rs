@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 
 use chantal_contract::{
-    Absent, Answer, Body, Coverage, Fingerprint, Format, FormatError, Measured, Policy, ReadSeek, RepoPath,
-    Signed, Step, Verifier, VerifyError, Want,
+    Absent, Answer, Body, Coverage, Format, FormatError, Measured, ReadSeek, RepoPath, Step, Verifier, Want,
 };
 
 /// A file of a held state.
@@ -86,23 +85,4 @@ pub fn check(want: &Want, measured: Measured, file: &mut dyn ReadSeek) -> Result
 
 fn missing(want: &Want) -> FormatError {
     FormatError::NotOffered { file: want.path.clone(), what: "the file".into(), has: "no such file".into() }
-}
-
-/// Looks at no signature: for states that were proved when they came in.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Proved;
-
-impl Verifier for Proved {
-    fn metadata(&self) -> Policy {
-        Policy::Off
-    }
-    fn packages(&self) -> Policy {
-        Policy::Off
-    }
-    fn cleartext(&self, _: &[u8]) -> Result<Signed, VerifyError> {
-        Err(VerifyError::NoKeys)
-    }
-    fn detached(&self, _: &[u8], _: &[u8]) -> Result<Vec<Fingerprint>, VerifyError> {
-        Err(VerifyError::NoKeys)
-    }
 }

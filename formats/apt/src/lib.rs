@@ -45,9 +45,7 @@ impl Apt {
 
     /// Reads the options from a snapshot's header.
     pub fn from_value(options: serde_json::Value) -> Result<Self, FormatError> {
-        let options = serde_json::from_value(options)
-            .map_err(|error| FormatError::Option { option: "apt".into(), why: error.to_string() })?;
-        Self::new(options)
+        Self::new(Kind::Apt.options(options)?)
     }
 
     /// Tells whether packages of an architecture are asked for by clients of the chosen ones.

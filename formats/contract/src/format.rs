@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, fmt, str::FromStr};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     error::FormatError,
@@ -42,6 +42,12 @@ impl Kind {
             Self::Helm => "helm",
             Self::Apk => "apk",
         }
+    }
+
+    /// Reads a format's options as a snapshot's header holds them.
+    pub fn options<T: DeserializeOwned>(self, value: serde_json::Value) -> Result<T, FormatError> {
+        serde_json::from_value(value)
+            .map_err(|error| FormatError::Option { option: self.name().into(), why: error.to_string() })
     }
 }
 impl fmt::Display for Kind {

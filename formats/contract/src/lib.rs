@@ -24,6 +24,6 @@ pub use manifest::{Entry, Header, Line};
 pub use name::{Name, NameError, SiteName, SnapshotName};
 pub use package::{Document, Group, Key, Package, Version};
 pub use path::{PathError, RepoPath};
-pub use proof::{Fingerprint, Policy, Signed, Signer, Verifier, VerifyError};
+pub use proof::{Fingerprint, NoProof, Policy, Signed, Signer, Verifier, VerifyError};
 pub use tree::{Keeper, Place, SetUp, State, Tree, TreeError};
 pub use want::{Absent, Answer, At, Body, Keep, ReadSeek, Role, Step, Want};

@@ -6,9 +6,8 @@ use std::{
 };
 
 use chantal_contract::{
-    Absent, Answer, At, Body, Digest, Entry, Fingerprint, Format, FormatError, Header, Keep, Line, Measured,
-    Notice, Package, Policy, RepoPath, Role, Signed, State, Step, Tree, TreeError, Verifier, VerifyError,
-    Want,
+    Absent, Answer, At, Body, Digest, Entry, Format, FormatError, Header, Keep, Line, Measured, NoProof,
+    Notice, Package, RepoPath, Role, State, Step, Tree, TreeError, Want,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -189,23 +188,6 @@ pub(crate) fn linux(python: &str) -> Environment {
     }
 }
 
-/// Nothing is signed.
-struct Unsigned;
-impl Verifier for Unsigned {
-    fn metadata(&self) -> Policy {
-        Policy::Off
-    }
-    fn packages(&self) -> Policy {
-        Policy::Off
-    }
-    fn cleartext(&self, _: &[u8]) -> Result<Signed, VerifyError> {
-        Err(VerifyError::NoKeys)
-    }
-    fn detached(&self, _: &[u8], _: &[u8]) -> Result<Vec<Fingerprint>, VerifyError> {
-        Err(VerifyError::NoKeys)
-    }
-}
-
 /// What a walk took.
 #[derive(Default)]
 pub(crate) struct Mirrored {
@@ -278,7 +260,7 @@ impl Source<'_> {
 pub(crate) fn mirror(options: PypiOptions, source: &Source<'_>) -> Result<Mirrored, FormatError> {
     let pypi = Pypi::new(options)?;
     let mut taken = Mirrored { options: pypi.options(), ..Mirrored::default() };
-    let mut walk = pypi.walk(&Unsigned);
+    let mut walk = pypi.walk(&NoProof);
     let mut open: VecDeque<Want> = walk.start()?.into();
     while let Some(want) = open.pop_front() {
         let (url, bytes) = source.fetch(&want);

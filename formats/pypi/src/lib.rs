@@ -64,10 +64,8 @@ impl Pypi {
     }
 
     /// Takes options as a snapshot's header keeps them.
-    pub fn from_value(value: serde_json::Value) -> Result<Self, FormatError> {
-        let options = serde_json::from_value(value)
-            .map_err(|e| FormatError::Option { option: "pypi".into(), why: e.to_string() })?;
-        Self::new(options)
+    pub fn from_value(options: serde_json::Value) -> Result<Self, FormatError> {
+        Self::new(Kind::Pypi.options(options)?)
     }
 }
 

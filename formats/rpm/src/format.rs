@@ -22,11 +22,8 @@ impl Rpm {
     }
 
     /// Takes options as a snapshot's header holds them.
-    pub fn from_value(value: serde_json::Value) -> Result<Self, FormatError> {
-        match serde_json::from_value(value) {
-            Ok(options) => Ok(Self { options }),
-            Err(e) => Err(FormatError::Option { option: "rpm".into(), why: e.to_string() }),
-        }
+    pub fn from_value(options: serde_json::Value) -> Result<Self, FormatError> {
+        Ok(Self { options: Kind::Rpm.options(options)? })
     }
 
     /// Returns the options.

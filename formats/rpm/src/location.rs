@@ -68,12 +68,16 @@ impl Location {
 
 /// Tells a package by its name: what is vetted for a signature of its own.
 pub(crate) fn is_package(path: &RepoPath) -> bool {
-    path.as_str().rsplit_once('.').is_some_and(|(_, extension)| extension == "rpm")
+    ends_in(path, "rpm")
 }
 
 /// Tells a delta package by its name.
 pub(crate) fn is_delta(path: &RepoPath) -> bool {
-    path.as_str().rsplit_once('.').is_some_and(|(_, extension)| extension == "drpm")
+    ends_in(path, "drpm")
+}
+
+fn ends_in(path: &RepoPath, extension: &str) -> bool {
+    path.as_str().rsplit_once('.').is_some_and(|(_, found)| found == extension)
 }
 
 fn web(file: &RepoPath, address: &str) -> Result<Url, FormatError> {
