@@ -18,7 +18,9 @@ mod volume;
 use jiff::Timestamp;
 
 pub use error::{MissingBase, TransferError};
-pub use export::{ExportPlan, ExportRequest, How, PlannedState, VOLUME_SIZE, Written, export, plan_export};
+pub use export::{
+    ExportPlan, ExportRequest, How, OutFault, PlannedState, VOLUME_SIZE, Written, export, plan_export,
+};
 pub use held::Since;
 pub use import::{ImportOutcome, Imported, import};
 pub use inspect::{Inspection, Verification, VolumeVerdict, inspect, verify};

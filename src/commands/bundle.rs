@@ -325,35 +325,25 @@ fn list(context: &Context) -> anyhow::Result<Ending> {
         });
     }
     bundles.sort_by(|a, b| b.when.cmp(&a.when).then_with(|| a.bundle.cmp(&b.bundle)));
-    let empty = bundles.is_empty();
-    context.printer.show(&Listed { bundles }, |listed| {
-        if listed.bundles.is_empty() {
-            return String::new();
-        }
-        let rows: Vec<Vec<String>> = listed
-            .bundles
-            .iter()
-            .map(|row| {
-                vec![
-                    row.bundle.clone(),
-                    row.direction.into(),
-                    age(row.when, context.now),
-                    row.volumes.map_or_else(|| "-".into(), |volumes| volumes.to_string()),
-                    row.repositories.join(", "),
-                ]
-            })
-            .collect();
-        let headings = [
-            ("bundle", Left),
-            ("direction", Left),
-            ("when", Left),
-            ("volumes in", Right),
-            ("repositories", Left),
-        ];
-        context.printer.table(&headings, &rows)
-    })?;
-    if empty {
-        context.printer.say("no bundle was exported or imported here");
-    }
+    let headings = [
+        ("bundle", Left),
+        ("direction", Left),
+        ("when", Left),
+        ("volumes in", Right),
+        ("repositories", Left),
+    ];
+    let rows = |listed: &Listed| {
+        let row = |row: &Row| {
+            vec![
+                row.bundle.clone(),
+                row.direction.into(),
+                age(row.when, context.now),
+                row.volumes.map_or_else(|| "-".into(), |volumes| volumes.to_string()),
+                row.repositories.join(", "),
+            ]
+        };
+        listed.bundles.iter().map(row).collect()
+    };
+    context.printer.list(&Listed { bundles }, &headings, rows, "no bundle was exported or imported here")?;
     Ok(Ending::Done)
 }

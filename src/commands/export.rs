@@ -24,7 +24,7 @@ pub struct Args {
     /// The site that gets it, one of `sites` in the configuration
     #[arg(long, value_name = "SITE")]
     to: SiteName,
-    /// The directory that the bundle's own directory is made in
+    /// The directory that the bundle's own directory is made in; it must be there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// What the site holds: what it `acknowledged`, what the `last` bundle brought, `none`, or a named snapshot
@@ -47,6 +47,7 @@ struct Exported {
     dry_run: bool,
     states: Vec<State>,
     without: Vec<String>,
+    unacknowledged: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -102,6 +103,7 @@ fn nothing(dry_run: bool) -> Exported {
         dry_run,
         states: Vec::new(),
         without: Vec::new(),
+        unacknowledged: None,
     }
 }
 
@@ -127,6 +129,7 @@ fn tell_plan(plan: Option<&ExportPlan>, args: &Args, context: &Context) -> anyho
             })
             .collect(),
         without: plan.without.iter().map(ToString::to_string).collect(),
+        unacknowledged: plan.unacknowledged.clone(),
         ..nothing(true)
     };
     context.printer.show(&exported, |exported| {
@@ -139,7 +142,19 @@ fn tell_plan(plan: Option<&ExportPlan>, args: &Args, context: &Context) -> anyho
             lines.push(format!("  {} {}: {from}", state.repository, &state.snapshot[..12]));
         }
         lines.join("\n")
-    })
+    })?;
+    tell_why_full(&exported, args, context);
+    Ok(())
+}
+
+/// Says why a site that got bundles before gets everything again.
+fn tell_why_full(exported: &Exported, args: &Args, context: &Context) {
+    if let Some(last) = &exported.unacknowledged {
+        context.printer.say(&format!("`{}` has acknowledged no bundle: everything travels again", args.to));
+        context.printer.say(&format!(
+            "hint: `--since last` takes what changed since {last}, and assumes that it was delivered"
+        ));
+    }
 }
 
 fn tell(written: Option<&Written>, args: &Args, context: &Context) -> anyhow::Result<()> {
@@ -157,6 +172,7 @@ fn tell(written: Option<&Written>, args: &Args, context: &Context) -> anyhow::Re
         bytes: written.bytes,
         volumes: written.manifest.volumes.len(),
         without: written.without.iter().map(ToString::to_string).collect(),
+        unacknowledged: written.unacknowledged.clone(),
         ..nothing(false)
     };
     context.printer.show(&exported, |exported| exported.path.clone().unwrap_or_default())?;
@@ -166,6 +182,7 @@ fn tell(written: Option<&Written>, args: &Args, context: &Context) -> anyhow::Re
     if written.how == How::Before {
         context.printer.say("an earlier run had written it whole, and was ended before it noted that");
     }
+    tell_why_full(&exported, args, context);
     context.printer.say(&format!(
         "{} for `{}`: {}, {}",
         written.bundle,

@@ -46,6 +46,22 @@ impl Printer {
         table(headings, rows, self.width)
     }
 
+    /// Prints a list: as JSON, or as a table of what `rows` makes of it; says `none` where it is empty.
+    pub fn list<T: Serialize>(
+        self,
+        data: &T,
+        headings: &[(&str, Align)],
+        rows: impl FnOnce(&T) -> Vec<Vec<String>>,
+        none: &str,
+    ) -> anyhow::Result<()> {
+        let rows = rows(data);
+        self.show(data, |_| if rows.is_empty() { String::new() } else { self.table(headings, &rows) })?;
+        if rows.is_empty() {
+            self.say(none);
+        }
+        Ok(())
+    }
+
     /// Says something to the person in front of it, unless `-q` is given.
     pub fn say(self, text: &str) {
         if !self.quiet {

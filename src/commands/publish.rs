@@ -229,32 +229,24 @@ fn list(publisher: &Publisher<'_>, context: &Context) -> anyhow::Result<()> {
             since: age(listing.at, context.now),
         })
         .collect::<Vec<_>>();
-    let empty = published.is_empty();
     let broken = published.iter().any(|listing| matches!(listing.state, "gone" | "damaged"));
-    context.printer.show(&Listed { published }, |listed| {
-        if listed.published.is_empty() {
-            return String::new();
-        }
-        let rows: Vec<Vec<String>> = listed
-            .published
-            .iter()
-            .map(|row| {
-                vec![
-                    row.address.clone(),
-                    row.state.into(),
-                    row.since.clone(),
-                    row.snapshot[..12].to_owned(),
-                    row.url.clone(),
-                ]
-            })
-            .collect();
-        let headings =
-            [("address", Left), ("state", Left), ("published", Left), ("snapshot", Left), ("url", Left)];
-        context.printer.table(&headings, &rows)
-    })?;
-    if empty {
-        context.printer.say("nothing is published; `chantal publish` publishes all newest states");
-    } else if broken {
+    let headings =
+        [("address", Left), ("state", Left), ("published", Left), ("snapshot", Left), ("url", Left)];
+    let rows = |listed: &Listed| {
+        let row = |row: &Listing| {
+            vec![
+                row.address.clone(),
+                row.state.into(),
+                row.since.clone(),
+                row.snapshot[..12].to_owned(),
+                row.url.clone(),
+            ]
+        };
+        listed.published.iter().map(row).collect()
+    };
+    let none = "nothing is published; `chantal publish` publishes all newest states";
+    context.printer.list(&Listed { published }, &headings, rows, none)?;
+    if broken {
         context.printer.say("hint: `chantal publish` lays out anew what is gone or damaged");
     }
     Ok(())

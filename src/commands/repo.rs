@@ -151,44 +151,33 @@ fn list(config: &Config, store: &Store, context: &Context) -> anyhow::Result<()>
             name: name.to_string(),
         });
     }
-    let empty = repositories.is_empty();
-    context.printer.show(&Listed { repositories }, |listed| {
-        if listed.repositories.is_empty() {
-            return String::new();
-        }
-        let rows: Vec<Vec<String>> = listed
-            .repositories
-            .iter()
-            .map(|row| {
-                let state = row.newest.as_ref();
-                let mut since = state.map_or("never".into(), |state| age(state.when, context.now));
-                if !row.enabled {
-                    since.push_str(" (disabled)");
-                }
-                vec![
-                    row.name.clone(),
-                    row.format.unwrap_or("-").into(),
-                    state.map_or("-".into(), |state| state.short().to_owned()),
-                    since,
-                    state.map_or("-".into(), |state| state.from.clone()),
-                    state.and_then(|state| state.upstream_date.clone()).unwrap_or_else(|| "-".into()),
-                ]
-            })
-            .collect();
-        let headings = [
-            ("name", Left),
-            ("format", Left),
-            ("newest", Left),
-            ("since", Left),
-            ("from", Left),
-            ("upstream date", Left),
-        ];
-        context.printer.table(&headings, &rows)
-    })?;
-    if empty {
-        context.printer.say("no repository is configured or held");
-    }
-    Ok(())
+    let headings = [
+        ("name", Left),
+        ("format", Left),
+        ("newest", Left),
+        ("since", Left),
+        ("from", Left),
+        ("upstream date", Left),
+    ];
+    let rows = |listed: &Listed| {
+        let row = |row: &Row| {
+            let state = row.newest.as_ref();
+            let mut since = state.map_or("never".into(), |state| age(state.when, context.now));
+            if !row.enabled {
+                since.push_str(" (disabled)");
+            }
+            vec![
+                row.name.clone(),
+                row.format.unwrap_or("-").into(),
+                state.map_or("-".into(), |state| state.short().to_owned()),
+                since,
+                state.map_or("-".into(), |state| state.from.clone()),
+                state.and_then(|state| state.upstream_date.clone()).unwrap_or_else(|| "-".into()),
+            ]
+        };
+        listed.repositories.iter().map(row).collect()
+    };
+    context.printer.list(&Listed { repositories }, &headings, rows, "no repository is configured or held")
 }
 
 #[derive(Serialize)]

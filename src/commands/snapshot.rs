@@ -254,29 +254,17 @@ fn list(repositories: &[Name], store: &Store, context: &Context) -> anyhow::Resu
             named: age(recorded.at, context.now),
         })
         .collect();
-    let empty = snapshots.is_empty();
-    context.printer.show(&Listed { snapshots }, |listed| {
-        if listed.snapshots.is_empty() {
-            return String::new();
-        }
-        let rows: Vec<Vec<String>> = listed
-            .snapshots
-            .iter()
-            .map(|row| {
-                let address = format!("{}@{}", row.repository, row.name);
-                let date = row.state.upstream_date.clone().unwrap_or_else(|| "-".into());
-                vec![address, row.state.short().to_owned(), row.named.clone(), date]
-            })
-            .collect();
-        let headings = [("snapshot", Left), ("state", Left), ("named", Left), ("upstream date", Left)];
-        context.printer.table(&headings, &rows)
-    })?;
-    if empty {
-        context
-            .printer
-            .say("no snapshot is named; `chantal snapshot create --name NAME` names the newest states");
-    }
-    Ok(())
+    let headings = [("snapshot", Left), ("state", Left), ("named", Left), ("upstream date", Left)];
+    let rows = |listed: &Listed| {
+        let row = |row: &Row| {
+            let address = format!("{}@{}", row.repository, row.name);
+            let date = row.state.upstream_date.clone().unwrap_or_else(|| "-".into());
+            vec![address, row.state.short().to_owned(), row.named.clone(), date]
+        };
+        listed.snapshots.iter().map(row).collect()
+    };
+    let none = "no snapshot is named; `chantal snapshot create --name NAME` names the newest states";
+    context.printer.list(&Listed { snapshots }, &headings, rows, none)
 }
 
 #[derive(Serialize)]

@@ -15,6 +15,7 @@ use chantal_bundle::{
 };
 use chantal_contract::{Digest, Mismatch, Name, SiteName};
 
+use super::export::OutFault;
 use crate::{
     store::StoreError,
     trust::{KeyError, TrustError},
@@ -117,6 +118,14 @@ pub enum TransferError {
     OwnTrust {
         /// Why.
         source: TrustError,
+    },
+    /// There is no directory that the bundle could be written to.
+    #[error("no bundle can be written to `{}`: {source}", path.display())]
+    Out {
+        /// What was asked for.
+        path: PathBuf,
+        /// Why.
+        source: OutFault,
     },
     /// A directory stands where the bundle would.
     #[error("`{}` exists and is not the bundle that would be written there", path.display())]
@@ -444,6 +453,7 @@ impl TransferError {
             Self::Damaged { .. } => {
                 Some("what was good is kept: copy the damaged volumes again and run the import once more".into())
             }
+            Self::Out { path, source } => Some(source.hint(path)),
             Self::Exists { path } => Some(format!("move `{}` away", path.display())),
             Self::NoSpace { .. } => Some("`chantal gc` frees what no snapshot needs".into()),
             Self::WrongSite { addressee, .. } => {

@@ -1,12 +1,13 @@
 //! Export: from this store's snapshots to a signed bundle for one site.
 
 mod deltas;
+mod out;
 mod plan;
 mod seal;
 mod volumes;
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, BufWriter, Write},
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -23,6 +24,7 @@ use chantal_contract::{Digest, Measured, Name, SiteName};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+pub use out::OutFault;
 pub use plan::{ExportPlan, PlannedState};
 
 use self::{
@@ -47,7 +49,7 @@ pub struct ExportRequest<'a> {
     pub to: &'a SiteName,
     /// The repositories that the site gets.
     pub repositories: &'a [Name],
-    /// The directory in which the bundle's own directory is made.
+    /// The directory in which the bundle's own directory is made; it must be there.
     pub out: &'a Path,
     /// What the site is believed to hold.
     pub since: Since,
@@ -74,8 +76,24 @@ pub struct Written {
     pub bytes: u64,
     /// Repositories of the site that have no snapshot yet.
     pub without: Vec<Name>,
+    /// As in [`ExportPlan::unacknowledged`].
+    pub unacknowledged: Option<String>,
     /// How it came about.
     pub how: How,
+}
+
+impl Written {
+    fn new(plan: &ExportPlan, manifest: Manifest, how: How) -> Self {
+        Self {
+            bundle: plan.bundle.clone(),
+            path: plan.path.clone(),
+            bytes: manifest.total_bytes(),
+            manifest,
+            without: plan.without.clone(),
+            unacknowledged: plan.unacknowledged.clone(),
+            how,
+        }
+    }
 }
 
 /// How a written bundle came about.
@@ -89,7 +107,11 @@ pub enum How {
 
 /// Says what an export would write; none when the site holds everything already.
 pub fn plan_export(store: &Store, request: &ExportRequest<'_>) -> Result<Option<ExportPlan>, TransferError> {
-    plan::plan(store, request)
+    let plan = plan::plan(store, request)?;
+    if plan.is_some() {
+        out::expect(request.out)?;
+    }
+    Ok(plan)
 }
 
 /// Writes a bundle and notes it in the journal; none when the site holds everything already.
@@ -102,7 +124,7 @@ pub fn export(
     let _stream = store.lock(Lock::Site(request.to))?;
     let Some(plan) = plan::plan(store, request)? else { return Ok(None) };
     let chain = Chain::load(store, request.key)?;
-    fs::create_dir_all(request.out).map_err(|e| TransferError::io(request.out, e))?;
+    out::expect(request.out)?;
     let written = match adopt(&plan, &chain)? {
         Some(written) => written,
         None => write(store, request, &plan, &chain, reporter)?,
@@ -113,7 +135,7 @@ pub fn export(
 
 /// Takes a bundle that was written whole by an export that died before it could note that.
 fn adopt(plan: &ExportPlan, chain: &Chain) -> Result<Option<Written>, TransferError> {
-    if !plan.path.exists() {
+    if plan.path.symlink_metadata().is_err() {
         return Ok(None);
     }
     let exists = || TransferError::Exists { path: plan.path.clone() };
@@ -128,9 +150,7 @@ fn adopt(plan: &ExportPlan, chain: &Chain) -> Result<Option<Written>, TransferEr
     if manifest.name()? != plan.bundle {
         return Err(exists());
     }
-    let bytes = manifest.total_bytes();
-    let (bundle, path) = (plan.bundle.clone(), plan.path.clone());
-    Ok(Some(Written { bundle, path, manifest, bytes, without: plan.without.clone(), how: How::Before }))
+    Ok(Some(Written::new(plan, manifest, How::Before)))
 }
 
 fn write(
@@ -140,7 +160,8 @@ fn write(
     chain: &Chain,
     reporter: &dyn Reporter,
 ) -> Result<Written, TransferError> {
-    let mut shelf = Shelf::new(request.out.join(format!(".{}.partial", plan.bundle)))?;
+    let shelf = Shelf::new(request.out.join(format!(".{}.partial", plan.bundle)));
+    let mut shelf = shelf.map_err(|error| out::closed(request.out, error))?;
     let cell = NonZeroU32::new(CELL).unwrap_or(NonZeroU32::MIN);
     let index_path = shelf.dir.join(index::FILE);
     let of_index = |source| TransferError::Index { bundle: plan.bundle.clone(), source };
@@ -196,11 +217,10 @@ fn write(
     seal::write(&mut shelf, &manifest, request.key)?;
     shelf.publish(&plan.path)?;
     reporter.event(Report::End { task: &task });
-    let (bundle, path, bytes) = (plan.bundle.clone(), plan.path.clone(), manifest.total_bytes());
-    Ok(Written { bundle, path, manifest, bytes, without: plan.without.clone(), how: How::Now })
+    Ok(Written::new(plan, manifest, How::Now))
 }
 
-/// Packs the blobs into volumes, with a thread for each of reading, squeezing, writing and summing.
+/// Packs the blobs into volumes; this thread reads and hashes them, those of the press do the rest.
 fn press(
     store: &Store,
     request: &ExportRequest<'_>,

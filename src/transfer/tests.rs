@@ -176,11 +176,23 @@ impl Side {
         since: &str,
         volume_size: u64,
     ) -> Result<Option<Written>, TransferError> {
+        let out = self.dir.path().join("out");
+        fs::create_dir_all(&out).unwrap();
+        self.export_to(&out, repositories, since, volume_size)
+    }
+
+    fn export_to(
+        &self,
+        out: &Path,
+        repositories: &[&str],
+        since: &str,
+        volume_size: u64,
+    ) -> Result<Option<Written>, TransferError> {
         let repositories: Vec<Name> = repositories.iter().map(|r| name(r)).collect();
         let request = ExportRequest {
             to: &site("plant-7"),
             repositories: &repositories,
-            out: &self.dir.path().join("out"),
+            out,
             since: since.into(),
             volume_size,
             created: at(100),

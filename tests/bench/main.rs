@@ -141,7 +141,7 @@ fn chantal(site: &Path) -> Command {
 fn site(dir: &Path, upstream: &Synthetic) -> PathBuf {
     let site = dir.join("hq");
     run(Command::new(env!("CARGO_BIN_EXE_chantal"))
-        .args(["init", "--role", "collector", "--site", "hq"])
+        .args(["-q", "init", "--role", "collector", "--site", "hq"])
         .arg(&site));
     let key = dir.join("key.asc");
     fs::write(&key, upstream.key.public_armored()).unwrap();
@@ -158,7 +158,7 @@ fn site(dir: &Path, upstream: &Synthetic) -> PathBuf {
 fn receiver(dir: &Path, hq: &Path) -> PathBuf {
     let site = dir.join("plant");
     run(Command::new(env!("CARGO_BIN_EXE_chantal"))
-        .args(["init", "--role", "receiver", "--site", "plant"])
+        .args(["-q", "init", "--role", "receiver", "--site", "plant"])
         .arg(&site));
     let key = dir.join("hq.pub");
     fs::write(&key, chantal(hq).args(["key", "show"]).output().unwrap().stdout).unwrap();

@@ -440,3 +440,31 @@ fn what_is_published_is_said_truly_and_taken_away() {
     world.hq.ok(["publish"]);
     assert_eq!(state("debian"), "published");
 }
+
+#[test]
+fn export_makes_no_directory_and_says_why_everything_travels_again() {
+    let mut world = World::with_files();
+    world.hq.ok(["sync"]);
+    let missing = world.dir.path().join("stick");
+    let out = missing.to_str().unwrap();
+    let export = ["export", "--to", "plant-7", "--out", out];
+    for dry_run in [None, Some("--dry-run")] {
+        let said = world.hq.fails(1, export.iter().copied().chain(dry_run));
+        assert!(said.contains(out) && said.contains("hint: mount the medium"), "{said}");
+        assert!(!missing.exists());
+    }
+    fs::create_dir(&missing).unwrap();
+    let again = |site: &Site, more: &[&str]| {
+        let output = clients::run(&mut site.command(export.iter().chain(more)));
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    };
+    assert!(!again(&world.hq, &[]).contains("acknowledged"));
+    world.upstreams.grow();
+    world.hq.ok(["sync"]);
+    let said = again(&world.hq, &["--dry-run"]);
+    assert!(said.contains("has acknowledged no bundle") && said.contains("hint: `--since last`"), "{said}");
+    assert!(again(&world.hq, &["--json"]).contains("\"unacknowledged\":\"hq.plant-7-e01-000001\""));
+    world.hq.ok(["sync"]);
+    assert!(!again(&world.hq, &["--since", "none"]).contains("acknowledged no"));
+}

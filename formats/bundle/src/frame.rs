@@ -1,6 +1,6 @@
 //! The zstd frames of a volume: one for at most 8 MiB, stored where squeezing gains nothing (RFC 8878, specification §8).
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 
 use chantal_contract::limits::FRAME_BYTES;
 use zstd::zstd_safe::CParameter;
@@ -43,18 +43,16 @@ impl FrameEncoder {
         Ok(Self { squeezer, prober: zstd::bulk::Compressor::new(PROBE_LEVEL)? })
     }
 
-    /// Appends one frame that holds `content`, at least one byte and at most 8 MiB; never more than [`frames_bound`] bytes.
-    pub fn encode(&mut self, content: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    /// Writes one frame that holds `content`, at least one byte and at most 8 MiB; never more than [`frames_bound`] bytes.
+    pub fn encode(&mut self, content: &[u8], out: &mut impl Write) -> io::Result<()> {
         debug_assert!(!content.is_empty() && content.len() as u64 <= FRAME_BYTES);
         if self.is_worth_while(content)? {
             let squeezed = self.squeezer.compress(content)?;
             if (squeezed.len() as u64) < frames_bound(content.len() as u64) {
-                out.extend_from_slice(&squeezed);
-                return Ok(());
+                return out.write_all(&squeezed);
             }
         }
-        store(content, out);
-        Ok(())
+        store(content, out)
     }
 
     /// Squeezes samples: what is compressed already loses nothing and would cost a second per gigabyte.
@@ -73,17 +71,18 @@ impl FrameEncoder {
     }
 }
 
-fn store(content: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(&STORED_HEADER);
+fn store(content: &[u8], out: &mut impl Write) -> io::Result<()> {
+    out.write_all(&STORED_HEADER)?;
     let blocks = content.chunks(BLOCK_BYTES as usize);
     let last = blocks.len().saturating_sub(1);
     for (n, block) in blocks.enumerate() {
         // Bit 0: the last block; bits 1 and 2: stored; then the size, in three bytes: RFC 8878 §3.1.1.2.
         let header = u32::from(n == last) | u32::try_from(block.len()).unwrap_or(0) << 3;
         let [low, middle, high, _] = header.to_le_bytes();
-        out.extend_from_slice(&[low, middle, high]);
-        out.extend_from_slice(block);
+        out.write_all(&[low, middle, high])?;
+        out.write_all(block)?;
     }
+    Ok(())
 }
 
 /// The content of a volume's frames, read from checked cells only.

@@ -7,9 +7,9 @@ use chantal_contract::{Digest, Name, SnapshotName};
 
 use super::ExportRequest;
 use crate::{
-    store::{StateRef, Store},
+    store::{Exported, StateRef, Store},
     transfer::{
-        TransferError,
+        Since, TransferError,
         held::{Held, held},
     },
 };
@@ -44,6 +44,8 @@ pub struct ExportPlan {
     pub held: Vec<Base>,
     /// Repositories of the site that have no snapshot yet.
     pub without: Vec<Name>,
+    /// The last bundle that was written for the site, where it acknowledged none and therefore gets everything again.
+    pub unacknowledged: Option<String>,
 }
 
 /// Plans an export; none when the site holds everything already.
@@ -65,7 +67,10 @@ pub(super) fn plan(store: &Store, request: &ExportRequest<'_>) -> Result<Option<
     if states.is_empty() {
         return Ok(None);
     }
-    let bundle = next_name(store, &stream)?;
+    let exports = store.catalog().exports(Some(stream.site()))?;
+    let bundle = next_name(&exports, &stream)?;
+    let nothing_is_known = request.since == Since::Acknowledged && known.states().is_empty();
+    let unacknowledged = exports.last().filter(|_| nothing_is_known).map(|last| last.bundle.clone());
     let (mut bases, mut rest) = (Vec::new(), Vec::new());
     for ((repository, _), found) in known.states() {
         let base = Base {
@@ -80,7 +85,7 @@ pub(super) fn plan(store: &Store, request: &ExportRequest<'_>) -> Result<Option<
         if used { bases.push(base) } else { rest.push(base) }
     }
     let path = request.out.join(bundle.to_string());
-    Ok(Some(ExportPlan { bundle, stream, path, states, bases, held: rest, without }))
+    Ok(Some(ExportPlan { bundle, stream, path, states, bases, held: rest, without, unacknowledged }))
 }
 
 /// Adds the states of a repository that the site does not hold; tells whether the repository has any state.
@@ -130,8 +135,7 @@ fn carry(
 }
 
 /// Returns the name that follows the last one of the stream.
-fn next_name(store: &Store, stream: &Stream) -> Result<BundleName, TransferError> {
-    let exports = store.catalog().exports(Some(stream.site()))?;
+fn next_name(exports: &[Exported], stream: &Stream) -> Result<BundleName, TransferError> {
     let last = exports.iter().map(|e| (e.epoch, e.sequence)).max();
     let (epoch, sequence) = match last {
         None => (Epoch::FIRST, Sequence::FIRST),

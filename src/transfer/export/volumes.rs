@@ -1,38 +1,56 @@
-//! Volumes on disk: one thread reads and hashes blobs, one squeezes, one hashes cells and writes, one sums the file.
+//! Volumes on disk: a line of threads, each of which does one thing to the bytes and hands them on.
+//!
+//! The packer reads and hashes blobs; then one thread makes frames, cuts them into cells and hashes these, one sums the volume,
+//! one writes it, and one sees to it that the medium keeps up. Behind the first two, bytes travel as whole cells in their
+//! order: what wants to see every cell as it is written takes its place in that line.
+
+mod cut;
+mod members;
+mod write;
 
 use std::{
-    fs::File,
-    io::{BufReader, BufWriter, Read, Seek, Write},
     num::{NonZeroU32, NonZeroU64},
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
-    },
+    path::Path,
+    sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     thread::{Scope, ScopedJoinHandle},
 };
 
 use chantal_bundle::{
     VolumeNumber,
-    cells::CellHasher,
     frame::FrameEncoder,
-    index::{Member, MemberPart, VolumeEntry},
+    index::{Member, VolumeEntry},
     manifest::VolumeFile,
     volume::Volumes,
 };
 use chantal_contract::{Digest, Measured};
 use sha2::{Digest as _, Sha256};
 
+use self::cut::Cutter;
+pub(super) use self::members::MemberSpool;
 use crate::transfer::TransferError;
 
-/// Frames that wait between two threads; with those in hand they make some 70 MB.
-const WAITING: usize = 2;
+/// Frames that wait between two threads; those in hand come on top, of 8 MiB each.
+const FRAMES: usize = 1;
+/// Cells that wait between two threads.
+const CELLS: usize = 4;
 
 enum Work {
     Frame(Vec<u8>),
-    /// Answer with the volume's size once everything before is written.
+    /// Answer with the volume's size once everything before is encoded.
     Settle(Sender<u64>),
     End(VolumeNumber),
+}
+
+/// What travels behind the frames: whole cells, of which only a volume's last may be shorter, and its end.
+enum Flow<E> {
+    Cell(Vec<u8>),
+    End(E),
+}
+
+/// The end of a volume whose cells are known.
+struct Cut {
+    number: VolumeNumber,
+    cells: Vec<Digest>,
 }
 
 /// A volume that is whole and synced.
@@ -49,12 +67,15 @@ impl Done {
     }
 }
 
+type Handle<'scope, T> = ScopedJoinHandle<'scope, Result<T, TransferError>>;
+
 /// Takes frames from a packer and hands them to the threads behind.
 pub(super) struct Press<'scope> {
     work: SyncSender<Work>,
     spare: Receiver<Vec<u8>>,
-    encoder: ScopedJoinHandle<'scope, Result<(), TransferError>>,
-    writer: ScopedJoinHandle<'scope, Result<Vec<Done>, TransferError>>,
+    encoder: Handle<'scope, ()>,
+    summer: Handle<'scope, ()>,
+    writer: Handle<'scope, Vec<Done>>,
     members: MemberSpool,
 }
 
@@ -66,21 +87,25 @@ impl<'scope> Press<'scope> {
         tmp: &Path,
         cell: NonZeroU32,
     ) -> Result<Self, TransferError> {
-        let (work, queue) = sync_channel(WAITING);
-        let (squeezed, written) = sync_channel(WAITING);
+        let (work, queue) = sync_channel(FRAMES);
         let (recycle, spare) = channel();
+        let (cut, cells) = sync_channel(CELLS);
+        let (summed, ready) = sync_channel(CELLS);
         let (used, reusable) = channel();
-        let encoder = scope.spawn(move || encode(dir, &queue, &squeezed, &recycle, &reusable));
-        let writer = scope.spawn(move || write(scope, dir, cell, &written, &used));
-        Ok(Self { work, spare, encoder, writer, members: MemberSpool::new(tmp)? })
+        let cutter = Cutter::new(cell, cut, reusable);
+        let encoder = scope.spawn(move || encode(dir, &queue, cutter, &recycle));
+        let summer = scope.spawn(move || sum(&cells, &summed));
+        let writer = scope.spawn(move || write::write(scope, dir, &ready, &used));
+        Ok(Self { work, spare, encoder, summer, writer, members: MemberSpool::new(tmp)? })
     }
 
     /// Waits for the threads and returns the volumes with their members.
     pub fn finish(self) -> Result<(Vec<Done>, MemberSpool), TransferError> {
         drop(self.work);
-        let encoded = join(self.encoder);
-        // The writer's error comes first: it is why the encoder found nobody to hand to.
+        let (encoded, summed) = (join(self.encoder), join(self.summer));
+        // Errors from the end of the line come first: they are why those before found nobody to hand to.
         let done = join(self.writer)?;
+        summed?;
         encoded?;
         Ok((done, self.members))
     }
@@ -90,7 +115,7 @@ impl<'scope> Press<'scope> {
     }
 }
 
-fn join<T>(handle: ScopedJoinHandle<'_, Result<T, TransferError>>) -> Result<T, TransferError> {
+fn join<T>(handle: Handle<'_, T>) -> Result<T, TransferError> {
     handle.join().unwrap_or(Err(TransferError::Interrupted))
 }
 
@@ -117,168 +142,49 @@ impl Volumes for Press<'_> {
     }
 }
 
+/// Makes frames and cuts them into cells.
 fn encode(
     dir: &Path,
     queue: &Receiver<Work>,
-    squeezed: &SyncSender<Work>,
+    mut cutter: Cutter,
     recycle: &Sender<Vec<u8>>,
-    reusable: &Receiver<Vec<u8>>,
 ) -> Result<(), TransferError> {
     let io = |e| TransferError::io(dir, e);
     let mut encoder = FrameEncoder::new().map_err(io)?;
     while let Ok(work) = queue.recv() {
-        let work = match work {
+        match work {
             Work::Frame(content) => {
-                let mut frame: Vec<u8> = reusable.try_recv().unwrap_or_default();
-                frame.clear();
-                encoder.encode(&content, &mut frame).map_err(io)?;
+                encoder.encode(&content, &mut cutter).map_err(io)?;
                 // Nobody may want a spare buffer any more.
                 let _ = recycle.send(content);
-                Work::Frame(frame)
             }
-            other => other,
-        };
-        squeezed.send(work).map_err(|_| TransferError::Interrupted)?;
+            Work::Settle(answer) => {
+                // The packer waits for it; if it is gone, so is the export.
+                let _ = answer.send(cutter.size());
+            }
+            Work::End(number) => cutter.end(number).map_err(io)?,
+        }
     }
     Ok(())
 }
 
-/// A volume that is being written.
-struct Open<'scope> {
-    path: PathBuf,
-    file: File,
-    cells: CellHasher,
-    size: u64,
-    sums: SyncSender<Arc<Vec<u8>>>,
-    summer: ScopedJoinHandle<'scope, Digest>,
-}
-
-fn write<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    dir: &Path,
-    cell: NonZeroU32,
-    queue: &Receiver<Work>,
-    used: &Sender<Vec<u8>>,
-) -> Result<Vec<Done>, TransferError> {
-    let mut done = Vec::new();
-    let mut open: Option<Open<'scope>> = None;
-    while let Ok(work) = queue.recv() {
-        match work {
-            Work::Frame(frame) => {
-                let number = u32::try_from(done.len()).unwrap_or(u32::MAX).saturating_add(1);
-                let volume = match &mut open {
-                    Some(volume) => volume,
-                    None => open.insert(begin(scope, dir, cell, VolumeNumber::new(number.into())?, used)?),
-                };
-                let frame = Arc::new(frame);
-                volume.sums.send(Arc::clone(&frame)).map_err(|_| TransferError::Interrupted)?;
-                volume.cells.update(&frame);
-                volume.size += frame.len() as u64;
-                volume.file.write_all(&frame).map_err(|e| TransferError::io(&volume.path, e))?;
-                give_back(frame, used);
+/// Hashes whole volumes.
+fn sum(cells: &Receiver<Flow<Cut>>, summed: &SyncSender<Flow<Done>>) -> Result<(), TransferError> {
+    let (mut hash, mut size) = (Sha256::new(), 0);
+    while let Ok(flow) = cells.recv() {
+        let flow = match flow {
+            Flow::Cell(cell) => {
+                hash.update(&cell);
+                size += cell.len() as u64;
+                Flow::Cell(cell)
             }
-            Work::Settle(answer) => {
-                // The packer waits for it; if it is gone, so is the export.
-                let _ = answer.send(open.as_ref().map_or(0, |v| v.size));
+            Flow::End(Cut { number, cells }) => {
+                let measured = Measured { sha256: Digest::from_bytes(hash.finalize_reset().into()), size };
+                size = 0;
+                Flow::End(Done { entry: VolumeEntry { number, measured }, cells })
             }
-            Work::End(number) => {
-                let volume = open.take().ok_or(TransferError::Interrupted)?;
-                volume.file.sync_all().map_err(|e| TransferError::io(&volume.path, e))?;
-                drop(volume.sums);
-                let sha256 = volume.summer.join().map_err(|_| TransferError::Interrupted)?;
-                let measured = Measured { sha256, size: volume.size };
-                done.push(Done { entry: VolumeEntry { number, measured }, cells: volume.cells.finish() });
-            }
-        }
+        };
+        summed.send(flow).map_err(|_| TransferError::Interrupted)?;
     }
-    Ok(done)
-}
-
-/// Lets the last of two threads that used a buffer give it back; allocating 8 MiB anew costs more than hashing some.
-fn give_back(frame: Arc<Vec<u8>>, used: &Sender<Vec<u8>>) {
-    if let Some(frame) = Arc::into_inner(frame) {
-        // The encoder may have ended.
-        let _ = used.send(frame);
-    }
-}
-
-fn begin<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    dir: &Path,
-    cell: NonZeroU32,
-    number: VolumeNumber,
-    used: &Sender<Vec<u8>>,
-) -> Result<Open<'scope>, TransferError> {
-    let path = dir.join(number.file_name());
-    let file = File::create_new(&path).map_err(|e| TransferError::io(&path, e))?;
-    let (sums, frames) = sync_channel::<Arc<Vec<u8>>>(WAITING);
-    let used = used.clone();
-    let summer = scope.spawn(move || {
-        let mut hash = Sha256::new();
-        while let Ok(frame) = frames.recv() {
-            hash.update(&**frame);
-            give_back(frame, &used);
-        }
-        Digest::from_bytes(hash.finalize().into())
-    });
-    Ok(Open { path, file, cells: CellHasher::new(cell), size: 0, sums, summer })
-}
-
-/// The members of all volumes in their order, on disk: there may be millions.
-pub(super) struct MemberSpool {
-    dir: PathBuf,
-    out: BufWriter<File>,
-}
-
-const RECORD: usize = 4 + 32 + 8 + 4 + 4 + 32 + 8;
-
-impl MemberSpool {
-    fn new(dir: &Path) -> Result<Self, TransferError> {
-        let file = tempfile::tempfile_in(dir).map_err(|e| TransferError::io(dir, e))?;
-        Ok(Self { dir: dir.into(), out: BufWriter::with_capacity(1 << 16, file) })
-    }
-
-    fn push(&mut self, volume: VolumeNumber, member: &Member) -> Result<(), TransferError> {
-        let mut bytes = Vec::with_capacity(RECORD);
-        bytes.extend(volume.get().to_le_bytes());
-        bytes.extend(member.blob.sha256.as_bytes());
-        bytes.extend(member.blob.size.to_le_bytes());
-        let (number, of) = member.part.map_or((0, 0), |p| (p.number, p.of));
-        bytes.extend(number.to_le_bytes());
-        bytes.extend(of.to_le_bytes());
-        bytes.extend(member.content().sha256.as_bytes());
-        bytes.extend(member.content().size.to_le_bytes());
-        self.out.write_all(&bytes).map_err(|e| TransferError::io(&self.dir, e))
-    }
-
-    /// Visits every member with its volume, in order.
-    pub fn read(
-        self,
-        visit: &mut dyn FnMut(u32, &Member) -> Result<(), TransferError>,
-    ) -> Result<(), TransferError> {
-        let Self { dir, out } = self;
-        let io = |e| TransferError::io(&dir, e);
-        let mut file = out.into_inner().map_err(|e| io(e.into_error()))?;
-        file.rewind().map_err(io)?;
-        let length = file.metadata().map_err(io)?.len();
-        let mut input = BufReader::with_capacity(1 << 16, file);
-        for _ in 0..length / RECORD as u64 {
-            let volume = u32::from_le_bytes(array(&mut input).map_err(io)?);
-            let sha256 = Digest::from_bytes(array(&mut input).map_err(io)?);
-            let blob = Measured { sha256, size: u64::from_le_bytes(array(&mut input).map_err(io)?) };
-            let number = u32::from_le_bytes(array(&mut input).map_err(io)?);
-            let of = u32::from_le_bytes(array(&mut input).map_err(io)?);
-            let sha256 = Digest::from_bytes(array(&mut input).map_err(io)?);
-            let measured = Measured { sha256, size: u64::from_le_bytes(array(&mut input).map_err(io)?) };
-            let part = (of > 0).then_some(MemberPart { number, of, measured });
-            visit(volume, &Member { blob, part })?;
-        }
-        Ok(())
-    }
-}
-
-fn array<const N: usize>(input: &mut impl Read) -> std::io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    input.read_exact(&mut bytes)?;
-    Ok(bytes)
+    Ok(())
 }

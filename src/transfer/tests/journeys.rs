@@ -308,6 +308,80 @@ fn a_base_is_asked_for_by_name() {
 }
 
 #[test]
+fn a_bundle_is_written_to_a_directory_that_is_there_or_nowhere() {
+    let (collector, _) = sides();
+    collector.state("bookworm", &[("a", b"a")], 1);
+    let dir = tempfile::tempdir().unwrap();
+    let at = |named: &str| dir.path().join(named);
+    let export = |out: &Path| collector.export_to(out, &["bookworm"], "last", VOLUME_SIZE);
+    fs::write(at("file"), b"mine").unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+    std::os::unix::fs::symlink(at("unmounted"), at("dangling")).unwrap();
+    std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+    for (named, expected) in [
+        ("unmounted", "mkdir"),
+        ("unmounted/deeper", "mkdir"),
+        ("dangling", "mount"),
+        ("file", "name a directory"),
+        ("file/below", "name a directory"),
+        ("link", "name a directory"),
+        ("socket", "name a directory"),
+    ] {
+        let error = export(&at(named)).unwrap_err();
+        assert!(matches!(error, TransferError::Out { .. }), "{named}: {error}");
+        assert!(error.to_string().contains(&at(named).display().to_string()), "{error}");
+        assert!(error.hint().unwrap().contains(expected), "{named}: {:?}", error.hint());
+    }
+    assert!(!at("unmounted").exists());
+    assert_eq!(fs::read(at("file")).unwrap(), b"mine");
+    // Nobody may make directories there; a test that runs as root finds no other such place.
+    let error = export(Path::new("/sys")).unwrap_err();
+    assert!(matches!(error, TransferError::Out { source: OutFault::Closed(_), .. }), "{error}");
+    // No number was used up, and a link to a directory is as good as one.
+    fs::create_dir(at("unmounted")).unwrap();
+    // What bears the bundle's name leads away from the medium: it is not followed.
+    let away = at("unmounted/hq.plant-7-e01-000001");
+    std::os::unix::fs::symlink(at("elsewhere"), &away).unwrap();
+    assert!(matches!(export(&at("dangling")), Err(TransferError::Exists { .. })));
+    fs::remove_file(&away).unwrap();
+    let written = export(&at("dangling")).unwrap().unwrap();
+    assert_eq!(written.manifest.sequence.get(), 1);
+    assert!(away.join("manifest.json").is_file());
+}
+
+#[test]
+fn a_site_that_acknowledged_nothing_gets_everything_again_and_that_is_said() {
+    let (collector, _) = sides();
+    collector.state("bookworm", &[("a", b"a")], 1);
+    let first = collector.export(&["bookworm"], "acknowledged");
+    assert_eq!(first.unacknowledged, None, "the first bundle surprises nobody");
+    collector.state("bookworm", &[("a", b"a"), ("b", b"b")], 2);
+    let second = collector.export(&["bookworm"], "acknowledged");
+    assert_eq!((second.manifest.bases.len(), second.manifest.counts.blobs), (0, 4));
+    assert_eq!(second.unacknowledged, Some(first.bundle.to_string()));
+    for asked in ["none", "last"] {
+        collector.state("bookworm", &[("a", asked.as_bytes())], 3);
+        assert_eq!(collector.export(&["bookworm"], asked).unacknowledged, None, "{asked}");
+    }
+}
+
+#[test]
+fn volumes_of_several_cells_are_what_the_index_says() {
+    let (collector, receiver) = sides();
+    let (large, text) = (noise(1, 9 << 20), b"text ".repeat(1 << 20));
+    collector.state("bookworm", &[("large", &large), ("text", &text)], 1);
+    let written = collector.try_export(&["bookworm"], "none", 4 << 20).unwrap().unwrap();
+    let volumes = &written.manifest.volumes;
+    assert!(volumes.len() > 2, "{}", volumes.len());
+    for (number, volume) in (1..).zip(volumes) {
+        let bytes = fs::read(written.path.join(format!("volume-{number:04}.tar.zst"))).unwrap();
+        assert_eq!((bytes.len() as u64, Digest::of(&bytes)), (volume.size.get(), volume.sha256));
+    }
+    imported(receiver.import(&written.path));
+    assert_eq!(receiver.newest("bookworm"), collector.newest("bookworm"));
+}
+
+#[test]
 fn an_inspection_writes_nothing() {
     let (collector, receiver) = sides();
     collector.state("bookworm", &[("a", b"a"), ("b", &noise(1, 2_000_000))], 1);

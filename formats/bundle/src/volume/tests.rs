@@ -4,7 +4,7 @@ use chantal_contract::limits::FRAME_BYTES;
 
 use super::*;
 use crate::{
-    cells::{CellError, CellHasher, CellList, CheckedCells},
+    cells::{CellError, CellList, CheckedCells},
     frame::{FrameEncoder, Frames},
     index::Member,
     name::{MemberName, Part, VolumeNumber},
@@ -73,10 +73,9 @@ fn packed(limit: u64, blobs: &BTreeMap<Digest, Vec<u8>>) -> Result<Shelf, PackEr
 }
 
 fn list(number: usize, volume: &[u8]) -> CellList {
-    let mut hasher = CellHasher::new(CELL);
-    hasher.update(volume);
+    let cells = volume.chunks(CELL.get() as usize).map(Digest::of).collect();
     let number = VolumeNumber::new(number as u64).unwrap();
-    CellList { volume: number, size: volume.len() as u64, cell: CELL, cells: hasher.finish() }
+    CellList { volume: number, size: volume.len() as u64, cell: CELL, cells }
 }
 
 fn unpacked(volume: &[u8], list: CellList) -> Result<Vec<(MemberName, Vec<u8>)>, UnpackError> {
