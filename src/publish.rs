@@ -134,7 +134,11 @@ impl Publisher<'_> {
         let mut listings = Vec::new();
         for row in self.store.catalog().published()? {
             let standing = match Spot::find(&self.settings.root, &row.target, self.settings.switch) {
-                Ok(spot) => match spot.live().map(|live| (List::head(&live), suspects.count(&live))) {
+                Ok(spot) => match spot
+                    .live()
+                    .filter(|live| live.is_dir())
+                    .map(|live| (List::head(&live), suspects.count(&live)))
+                {
                     None => Standing::Gone,
                     Some((_, Ok(files @ 1..))) => Standing::Damaged { files },
                     Some((Ok(Some(list)), _)) if list.manifest == row.state.manifest => Standing::Right,
