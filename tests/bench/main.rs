@@ -75,8 +75,18 @@ fn carry(dir: &Path, (count, size): (usize, usize)) {
     row("sync with nothing new", best(3, || run(chantal(&hq).arg("sync"))), None, "0.05 s of CPU");
     let media = dir.join("media");
     fs::create_dir_all(&media).unwrap();
+    let medium = best(3, || {
+        let written = media.join("written");
+        let cost = run(Command::new("dd")
+            .args(["if=/dev/zero", "bs=1M", "conv=fsync", "status=none"])
+            .arg(format!("count={}", (count * size) >> 20))
+            .arg(format!("of={}", written.display())));
+        fs::remove_file(written).unwrap();
+        cost
+    });
+    row("write as many bytes, synced", medium, Some(hash), "");
     let exported = run(chantal(&hq).args(["export", "--to", "plant", "--out"]).arg(&media));
-    row("export, full", exported, Some(hash), "1.5 ×; 256 MiB");
+    row("export, full", exported, Some(hash), "1.5 × or the medium's speed; 256 MiB");
     let plant = receiver(dir, &hq);
     let first = newest(&media);
     let verified = run(chantal(&plant).args(["bundle", "verify"]).arg(&first));
