@@ -15,6 +15,7 @@ mod export;
 mod gc;
 mod import;
 mod init;
+mod interrupt;
 mod key;
 mod man;
 mod package;
@@ -33,7 +34,8 @@ mod unpublish;
 mod verify;
 
 use context::{Context, Globals};
-use ending::Ending;
+use ending::{Ending, Failure, Usage};
+use printer::Printer;
 
 use crate::report::log::LogFormat;
 
@@ -110,6 +112,8 @@ impl Verb {
 
 /// Runs the program: parses `arguments`, does what they say, returns the exit code of docs/design.md §9.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let json = arguments.iter().any(|argument| argument == "--json");
     let parsed =
         Cli::command().try_get_matches_from(arguments).and_then(|found| Cli::from_arg_matches(&found));
     let cli = match parsed {
@@ -117,11 +121,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // help and version go to stdout and are no error; a closed stdout is none, either
             let _ = error.print();
+            if error.use_stderr() {
+                let text = error.to_string();
+                let usage = Usage::bare(text.trim().trim_start_matches("error: "));
+                Printer::new(json, false).fail(&Failure::from(&usage.into()));
+            }
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    interrupt::announce();
     let format = cli.globals.log_format;
-    match cli.verb.run(&Context::new(cli.globals)) {
+    let context = Context::new(cli.globals);
+    match cli.verb.run(&context) {
         Ok(ending) => ending.into(),
         Err(error) if ending::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -129,6 +140,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 LogFormat::Text => ending::explain(&error),
                 LogFormat::Json => ending::event(&error),
             });
+            context.printer.fail(&Failure::from(&error));
             ExitCode::from(ending::code(&error))
         }
     }

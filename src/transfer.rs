@@ -11,20 +11,31 @@ mod held;
 mod import;
 mod inspect;
 mod medium;
+mod missing;
 mod sorter;
+mod strays;
 mod vet;
 mod volume;
 
 use jiff::Timestamp;
 
+use crate::{report::Reporter, store::Store};
+
 pub use error::{MissingBase, TransferError};
-pub use export::{
-    ExportPlan, ExportRequest, How, OutFault, PlannedState, VOLUME_SIZE, Written, export, plan_export,
-};
+pub use export::{ExportPlan, ExportRequest, How, OutFault, PlannedState, VOLUME_SIZE, Written, plan_export};
 pub use held::Since;
 pub use import::{ImportOutcome, Imported, import};
 pub use inspect::{Inspection, Verification, VolumeVerdict, inspect, verify};
 pub use vet::Policies;
+
+/// Writes a bundle, or finds that nothing is new; see [`ExportRequest`]. What the store lacks for it is named with who needs it.
+pub fn export(
+    store: &Store,
+    request: &ExportRequest<'_>,
+    reporter: &dyn Reporter,
+) -> Result<Option<Written>, TransferError> {
+    export::export(store, request, reporter).map_err(|error| missing::blame(store, error))
+}
 
 /// Returns what a bundle says of when it was made: `SOURCE_DATE_EPOCH`, or now.
 ///

@@ -49,7 +49,7 @@ enum Verb {
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     match &args.verb {
         Verb::Inspect { paths } => inspect(paths, context),
-        Verb::Verify { paths } => verify(paths, context),
+        Verb::Verify { paths } => verify(paths, Asked::Everything, context),
         Verb::List => list(context),
     }
 }
@@ -74,6 +74,7 @@ struct Shown {
     at_hand: Vec<u32>,
     blobs: u64,
     bytes: u64,
+    notes: Vec<String>,
     #[serde(skip)]
     when: Timestamp,
 }
@@ -120,6 +121,7 @@ impl From<&Inspection> for Shown {
             at_hand: inspection.at_hand.iter().map(|volume| volume.get()).collect(),
             blobs: manifest.counts.blobs,
             bytes: manifest.counts.bytes,
+            notes: inspection.notes.clone(),
             when: manifest.created,
         }
     }
@@ -160,6 +162,9 @@ fn inspect(paths: &[PathBuf], context: &Context) -> anyhow::Result<Ending> {
         };
         inspected.bundles.iter().map(text).collect::<Vec<_>>().join("\n\n")
     })?;
+    for inspection in &inspections {
+        say_notes(&inspection.bundle.to_string(), &inspection.notes, context);
+    }
     Ok(Ending::Done)
 }
 
@@ -176,6 +181,7 @@ struct Verdict {
     whole: bool,
     volumes: Vec<VolumeRow>,
     sums: Vec<String>,
+    notes: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -203,15 +209,36 @@ impl From<&Verification> for Verdict {
             whole: verification.is_whole(),
             volumes: verification.volumes.iter().map(row).collect(),
             sums: verification.sums.clone(),
+            notes: verification.inspection.notes.clone(),
         }
     }
 }
 
+fn say_notes(bundle: &str, notes: &[String], context: &Context) {
+    for note in notes {
+        context.printer.say(&format!("note: {bundle}: {note}"));
+    }
+}
+
+/// What must be good for a bundle to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// All that was signed, and `SHA256SUMS`, too.
+    Everything,
+    /// All that was signed: an import looks at nothing else.
+    WhatImportAsks,
+}
+
 /// Proves every byte that is at hand: exit code 3 where something is bad, 4 where something is not at hand.
-pub fn verify(paths: &[PathBuf], context: &Context) -> anyhow::Result<Ending> {
+pub fn verify(paths: &[PathBuf], asked: Asked, context: &Context) -> anyhow::Result<Ending> {
     let (_, store) = context.open()?;
     let verifications = transfer::verify(&store, paths, context.reporter.as_ref())?;
-    let verified = Verified { bundles: verifications.iter().map(Verdict::from).collect() };
+    let mut verified = Verified { bundles: verifications.iter().map(Verdict::from).collect() };
+    if asked == Asked::WhatImportAsks {
+        for (verdict, verification) in verified.bundles.iter_mut().zip(&verifications) {
+            verdict.good = verification.is_signed();
+        }
+    }
     context.printer.show(&verified, |verified| {
         let mut lines = Vec::new();
         for (verdict, verification) in verified.bundles.iter().zip(&verifications) {
@@ -237,9 +264,11 @@ pub fn verify(paths: &[PathBuf], context: &Context) -> anyhow::Result<Ending> {
         {
             complain(&format!("error: {}: volume {}: {}", verdict.bundle, volume.0, volume.1));
         }
+        let level = if asked == Asked::Everything { "error" } else { "warning" };
         for line in &verdict.sums {
-            complain(&format!("error: {}: SHA256SUMS: {line}", verdict.bundle));
+            complain(&format!("{level}: {}: SHA256SUMS: {line}", verdict.bundle));
         }
+        say_notes(&verdict.bundle, &verdict.notes, context);
     }
     Ok(if verified.bundles.iter().any(|verdict| !verdict.good) {
         Ending::Refused

@@ -3,6 +3,7 @@
 use std::{io, process::ExitCode};
 
 use chantal_contract::FormatError;
+use serde::Serialize;
 
 use crate::{config::ConfigError, report::table::printable, store::StoreError};
 
@@ -40,6 +41,11 @@ impl Usage {
     /// Says what makes no sense, and what would.
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// Says what makes no sense, where the message says itself what would.
+    pub fn bare(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
     }
 }
 
@@ -102,17 +108,43 @@ pub fn is_closed(error: &anyhow::Error) -> bool {
     error.chain().any(<dyn std::error::Error>::is::<Closed>)
 }
 
+/// Returns what failed and why; an error that quotes its source in its own text is not said twice.
+fn causes(error: &anyhow::Error) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if causes.last().is_none_or(|above| !above.contains(&text)) {
+            causes.push(text);
+        }
+    }
+    causes
+}
+
+/// What `--json` prints of a failure, under the key `error`.
+#[derive(Serialize)]
+pub struct Failure {
+    error: Failed,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    code: u8,
+    causes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+impl From<&anyhow::Error> for Failure {
+    fn from(error: &anyhow::Error) -> Self {
+        let nature = nature(error);
+        Self { error: Failed { code: nature.code, causes: causes(error), hint: nature.hint } }
+    }
+}
+
 /// Writes an error as people read it: what failed, why in numbered steps, the place, what helps.
 pub fn explain(error: &anyhow::Error) -> String {
     let nature = nature(error);
-    let mut shown: Vec<String> = Vec::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        // an error that quotes its source in its own text is not said twice
-        if shown.last().is_none_or(|above| !above.contains(&text)) {
-            shown.push(text);
-        }
-    }
+    let shown = causes(error);
     let mut out = String::from("error: ");
     let lines = |text: &str| text.lines().map(printable).collect::<Vec<_>>().join("\n");
     for (index, text) in shown.iter().enumerate() {
@@ -136,7 +168,7 @@ pub fn explain(error: &anyhow::Error) -> String {
 /// Writes an error as an event of `--log-format json`.
 pub fn event(error: &anyhow::Error) -> String {
     let nature = nature(error);
-    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let causes = causes(error);
     serde_json::json!({
         "version": crate::report::progress::EVENT_VERSION,
         "event": "error",
@@ -180,6 +212,16 @@ mod tests {
         let store = StoreError::Io { path: "/x".into(), source: io };
         let error = Err::<(), _>(store).context("cannot open it").context("cannot sync `a`").unwrap_err();
         assert_eq!(explain(&error), "error: cannot sync `a`\n  1: cannot open it\n  2: `/x`: no such file");
+    }
+
+    #[test]
+    fn what_is_said_as_json_is_said_once() {
+        let io = io::Error::new(io::ErrorKind::NotFound, "no such file");
+        let error = anyhow::Error::new(StoreError::Io { path: "/x".into(), source: io });
+        let event: serde_json::Value = serde_json::from_str(&event(&error)).unwrap();
+        assert_eq!(event["causes"], serde_json::json!(["`/x`: no such file"]));
+        let object = serde_json::to_value(Failure::from(&error)).unwrap();
+        assert_eq!(object, serde_json::json!({ "error": { "code": 1, "causes": ["`/x`: no such file"] } }));
     }
 
     #[test]

@@ -6,7 +6,13 @@ use chantal_bundle::VolumeNumber;
 use chantal_contract::{Kind, name::Name};
 use serde::Serialize;
 
-use super::{bundle, context::Context, ending::Ending, key, printer::complain};
+use super::{
+    bundle::{self, Asked},
+    context::Context,
+    ending::Ending,
+    key,
+    printer::complain,
+};
 use crate::{
     commands::ending,
     config::Config,
@@ -27,7 +33,7 @@ pub struct Args {
     /// Bundle directories, media, or volumes
     #[arg(value_name = "DIR", required = true)]
     paths: Vec<PathBuf>,
-    /// Only verify what is at hand, as `chantal bundle verify` does
+    /// Only prove what is at hand, as `chantal bundle verify` does but for `SHA256SUMS`, which an import does not look at
     #[arg(long)]
     dry_run: bool,
 }
@@ -55,7 +61,7 @@ struct Row {
 
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     if args.dry_run {
-        return bundle::verify(&args.paths, context);
+        return bundle::verify(&args.paths, Asked::WhatImportAsks, context);
     }
     let (config, store) = context.open()?;
     let own = policies(&config, context)?;

@@ -1,14 +1,20 @@
 //! The one place that decides what goes to stdout (data) and what to stderr (talk).
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use serde::Serialize;
 
-use super::ending::written;
+use super::ending::{Failure, written};
 use crate::report::table::{Align, printable, table, terminal_width};
 
 /// The version of what `--json` prints.
 pub const JSON_VERSION: u32 = 1;
+
+/// Whether something was printed as data: a command that fails after that adds no second object.
+static PRINTED: AtomicBool = AtomicBool::new(false);
 
 /// Prints data to stdout, as text or as JSON, and talk to stderr.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +45,14 @@ impl Printer {
         let fields = text.strip_prefix('{').unwrap_or("}");
         let comma = if fields == "}" { "" } else { "," };
         print(&format!("{{\"version\":{JSON_VERSION}{comma}{fields}"))
+    }
+
+    /// Prints a failure as the command's one object, where JSON is asked for and nothing was printed.
+    pub fn fail(self, failure: &Failure) {
+        if self.json && !PRINTED.load(Ordering::Relaxed) {
+            // the failure itself is the command's end; a closed stdout changes nothing about it
+            let _ = self.show(failure, |_| String::new());
+        }
     }
 
     /// Makes a table as wide as the terminal, or as wide as it takes in a pipe.
@@ -82,6 +96,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     if text.is_empty() {
         return Ok(());
     }
+    PRINTED.store(true, Ordering::Relaxed);
     let mut out = io::stdout().lock();
     let end = if text.ends_with('\n') { "" } else { "\n" };
     written(
@@ -93,5 +108,6 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 
 /// Opens stdout for data of which there may be much.
 pub fn stream() -> impl Write {
+    PRINTED.store(true, Ordering::Relaxed);
     io::BufWriter::with_capacity(1 << 16, io::stdout().lock())
 }

@@ -296,6 +296,22 @@ impl Store {
                 needed.insert(*digest, BTreeSet::new());
             }
         }
+        self.find_needy(roots, &mut needed);
+        for problem in &mut report.problems {
+            if let Subject::Object(_, digest) = &problem.what {
+                problem.needed_by = needed.get(digest).cloned().unwrap_or_default();
+            }
+        }
+    }
+
+    /// Returns the newest states, snapshots and published trees that need a blob, a record or a manifest.
+    pub fn needed_by(&self, digest: &Digest) -> Result<BTreeSet<Address>, StoreError> {
+        let mut needed = BTreeMap::from([(*digest, BTreeSet::new())]);
+        self.find_needy(&self.roots()?, &mut needed);
+        Ok(needed.into_values().flatten().collect())
+    }
+
+    fn find_needy(&self, roots: &Roots, needed: &mut BTreeMap<Digest, BTreeSet<Address>>) {
         if needed.is_empty() {
             return;
         }
@@ -324,11 +340,6 @@ impl Store {
             });
             // an unreadable manifest is a problem of its own, and stands in the report
             drop(read);
-        }
-        for problem in &mut report.problems {
-            if let Subject::Object(_, digest) = &problem.what {
-                problem.needed_by = needed.get(digest).cloned().unwrap_or_default();
-            }
         }
     }
 }

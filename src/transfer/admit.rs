@@ -49,6 +49,9 @@ pub(super) fn judge(store: &Store, dir: &Path) -> Result<Judged, TransferError> 
 
 /// Finds the accepted document that the chain contains; without one, says which is nearest.
 fn accepted(store: &Store, dir: &Path, front: &Front) -> Result<TrustDocument, TransferError> {
+    if front.chain.is_empty() {
+        return Err(TransferError::NoChain { path: dir.into() });
+    }
     let mut known = known(store)?;
     let contains = |document: &TrustDocument| {
         let link = front.chain.get(document.version as usize - 1);

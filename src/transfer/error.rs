@@ -17,7 +17,7 @@ use chantal_contract::{Digest, Mismatch, Name, SiteName};
 
 use super::export::OutFault;
 use crate::{
-    store::StoreError,
+    store::{Address, Object, StoreError},
     trust::{KeyError, TrustError},
 };
 
@@ -61,6 +61,18 @@ pub enum TransferError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// States lack what they need, as after a restore: packages are in no backup.
+    #[error("{} {} {what} {digest}, which is not in the store", List(&quoted(needed_by)), if needed_by.len() == 1 { "lacks" } else { "lack" })]
+    Lacks {
+        /// What is missing.
+        what: Object,
+        /// Its name.
+        digest: Digest,
+        /// The newest states and snapshots that need it.
+        needed_by: Vec<Address>,
+        /// Those of their repositories that are synced here.
+        again: Vec<String>,
+    },
     /// A file cannot be read or written.
     #[error("`{}`: {source}", path.display())]
     Io {
@@ -178,6 +190,12 @@ pub enum TransferError {
     /// No collector is trusted at all.
     #[error("`{}` cannot be verified: this site trusts no collector yet", path.display())]
     NoTrust {
+        /// The bundle.
+        path: PathBuf,
+    },
+    /// The trust chain was not copied along.
+    #[error("`{}` cannot be verified: `trust/0001.json` is not there", path.display())]
+    NoChain {
         /// The bundle.
         path: PathBuf,
     },
@@ -390,6 +408,7 @@ impl TransferError {
             | Self::Stranger { .. }
             | Self::Policy { .. }
             | Self::NoTrust { .. }
+            | Self::NoChain { .. }
             | Self::Manifest { .. }
             | Self::WrongStream { .. }
             | Self::OtherChain { .. }
@@ -428,6 +447,16 @@ impl TransferError {
             Self::Policy { .. } => Some(
                 "compare the repository's `keys` and `verify` here with what upstream publishes; nothing became current".into(),
             ),
+            Self::Lacks { again, .. } if !again.is_empty() => Some(format!(
+                "`chantal sync {}` brings back what upstream still has; `chantal verify` lists all that is missing",
+                again.join(" ")
+            )),
+            Self::Lacks { .. } => Some(
+                "import a bundle that was exported with `--since none`; `chantal verify` lists all that is missing".into(),
+            ),
+            Self::NoChain { .. } => Some(
+                "copy the bundle anew: `trust/`, `signatures/` and `manifest.json` belong on every medium".into(),
+            ),
             Self::NothingThere { .. } => Some("`chantal sync` first".into()),
             Self::UnknownBase { .. } => Some(
                 "`chantal snapshot list` and `chantal bundle list` show what there is; `--since none` writes everything".into(),
@@ -465,6 +494,10 @@ impl TransferError {
             _ => None,
         }
     }
+}
+
+fn quoted(addresses: &[Address]) -> Vec<String> {
+    addresses.iter().map(|address| format!("`{address}`")).collect()
 }
 
 fn export_command(site: &SiteName) -> String {

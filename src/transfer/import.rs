@@ -21,11 +21,11 @@ use self::{check::Standing, rebuild::Survey};
 use super::{
     TransferError,
     admit::{self, Admitted},
-    medium,
+    medium, strays,
     vet::{Policies, vet},
 };
 use crate::{
-    report::Reporter,
+    report::{Event as Report, Reporter},
     store::{Carried, Event, Lock, StateRef, Store, StoreError},
 };
 
@@ -194,6 +194,9 @@ fn one(
     closure::expect_whole(&job, &mut survey.listed)?;
     let mut files = loose.clone();
     for dir in &dirs {
+        for text in &strays::unusable(dir, job.manifest())? {
+            reporter.event(Report::Warning { subject: &name.to_string(), text });
+        }
         for (number, path) in medium::volumes(dir)? {
             files.entry(number).or_default().push(path);
         }

@@ -17,7 +17,7 @@ use chantal_bundle::{
 use chantal_contract::{Digest, Expect};
 use sha2::{Digest as _, Sha256};
 
-use super::{TransferError, admit, medium, volume::OpenVolume};
+use super::{TransferError, admit, medium, strays, volume::OpenVolume};
 use crate::{
     report::{Event as Report, Reporter},
     store::Store,
@@ -37,6 +37,8 @@ pub struct Inspection {
     pub manifest: Manifest,
     /// Volumes of it that lie in this directory.
     pub at_hand: Vec<VolumeNumber>,
+    /// What else lies there and is not read, in words.
+    pub notes: Vec<String>,
 }
 
 /// What was found of one volume.
@@ -62,9 +64,14 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Tells whether everything that is at hand is good.
+    /// Tells whether everything that is at hand is good, and `SHA256SUMS` says so, too.
     pub fn is_good(&self) -> bool {
-        self.sums.is_empty() && !self.volumes.iter().any(|(_, v)| matches!(v, VolumeVerdict::Bad(_)))
+        self.sums.is_empty() && self.is_signed()
+    }
+
+    /// Tells whether everything that is at hand is what was signed: all that an import asks for.
+    pub fn is_signed(&self) -> bool {
+        !self.volumes.iter().any(|(_, v)| matches!(v, VolumeVerdict::Bad(_)))
     }
 
     /// Tells whether every volume is at hand.
@@ -87,8 +94,10 @@ pub fn inspect(store: &Store, paths: &[PathBuf]) -> Result<Vec<Inspection>, Tran
 fn look(store: &Store, dir: &Path) -> Result<Inspection, TransferError> {
     let admitted = admit::judge(store, dir)?.verdict?;
     let at_hand = medium::volumes(dir)?.into_keys().collect();
+    let mut notes = strays::unusable(dir, &admitted.manifest)?;
+    notes.extend(strays::uncovered(dir, &admitted.manifest)?);
     let (bundle, path) = (admitted.manifest.name()?, admitted.dir);
-    Ok(Inspection { bundle, path, manifest: admitted.manifest, at_hand })
+    Ok(Inspection { bundle, path, manifest: admitted.manifest, at_hand, notes })
 }
 
 /// Verifies everything of the bundles at the given paths that is at hand.
@@ -109,8 +118,10 @@ fn verify_one(
     let copy = copy_index(store, &inspection)?;
     let files = medium::volumes(&inspection.path)?;
     let task = format!("verify {}", inspection.bundle);
-    let bytes = inspection.manifest.total_bytes();
-    reporter.event(Report::Begin { task: &task, items: None, bytes: Some(bytes) });
+    // what is counted is what comes out of the volumes; how much that is, the manifest says of all together
+    let whole = inspection.manifest.volumes().all(|(number, _)| files.contains_key(&number));
+    let bytes = whole.then_some(inspection.manifest.counts.bytes);
+    reporter.event(Report::Begin { task: &task, items: None, bytes });
     let mut check = Check { bundle: &inspection.bundle, task: &task, reporter, bad: BTreeMap::new() };
     check.run(&inspection.manifest, copy, &files)?;
     let mut bad = check.bad;

@@ -85,7 +85,7 @@ pub(super) fn volumes(dir: &Path) -> Result<BTreeMap<VolumeNumber, PathBuf>, Tra
     Ok(named.filter(|(_, path)| is_file(path)).collect())
 }
 
-fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>, TransferError> {
+pub(super) fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>, TransferError> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(dir).map_err(|e| TransferError::io(dir, e))?.take(ENTRIES) {
         let entry = entry.map_err(|e| TransferError::io(dir, e))?;
@@ -97,7 +97,7 @@ fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>, TransferError> {
     Ok(entries)
 }
 
-fn is_file(path: &Path) -> bool {
+pub(super) fn is_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|m| m.is_file())
 }
 
@@ -156,7 +156,7 @@ fn read_signatures(dir: &Path, prefix: &str) -> Result<Vec<Vec<u8>>, TransferErr
     named.take(SIGNATURES + 1).map(|(_, path)| read(&path, SSHSIG_BYTES)).collect()
 }
 
-fn is_signature(name: &str, prefix: &str) -> bool {
+pub(super) fn is_signature(name: &str, prefix: &str) -> bool {
     name.strip_prefix(prefix).is_some_and(|rest| rest.strip_suffix(".sig").is_some())
 }
 

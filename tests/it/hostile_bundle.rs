@@ -244,3 +244,70 @@ fn the_medium_is_only_read() {
     assert_eq!(before, after);
     fs::set_permissions(&first, fs::Permissions::from_mode(0o755)).unwrap();
 }
+
+#[test]
+fn what_was_not_copied_or_does_not_belong_is_said() {
+    let world = World::with_files();
+    let good = world.deliver(1);
+    let scratch = |name: &str| {
+        let dir = world.dir.path().join(name);
+        fs::create_dir(&dir).unwrap();
+        copy(&good, &dir);
+        dir.join(good.file_name().unwrap())
+    };
+    let bare = scratch("bare");
+    fs::remove_dir_all(bare.join("trust")).unwrap();
+    let said = world.plant.fails(3, ["import", bare.to_str().unwrap()]);
+    assert!(
+        said.contains("`trust/0001.json` is not there") && said.contains("hint: copy the bundle anew"),
+        "{said}"
+    );
+
+    // an import does not look at SHA256SUMS, and its rehearsal is no stricter
+    let sums = scratch("sums");
+    fs::remove_file(sums.join("SHA256SUMS")).unwrap();
+    world.plant.fails(3, ["bundle", "verify", sums.to_str().unwrap()]);
+    let rehearsed = run(&mut world.plant.command(["import", "--dry-run", sums.to_str().unwrap()]));
+    assert_eq!(rehearsed.status.code(), Some(0), "{}", text(&rehearsed));
+    assert!(
+        text(&rehearsed).contains("warning: ") && text(&rehearsed).contains("SHA256SUMS"),
+        "{}",
+        text(&rehearsed)
+    );
+
+    let more = scratch("more");
+    fs::write(more.join("README.exe"), "run me").unwrap();
+    fs::write(more.join("trust/note"), "believe me").unwrap();
+    for verb in ["inspect", "verify"] {
+        let said = text(&run(&mut world.plant.command(["bundle", verb, more.to_str().unwrap()])));
+        for name in ["`README.exe`", "`trust/note`"] {
+            assert!(
+                said.contains(&format!("{name} is no part of the bundle: no signature covers it")),
+                "{verb}: {said}"
+            );
+        }
+        assert_eq!(said.matches("is no part of the bundle").count(), 2, "{said}");
+    }
+
+    let strange = scratch("strange");
+    let volume = volumes(&strange)[0].clone();
+    let kinds: [(&str, fn(&Path)); 3] = [
+        ("a directory", |path| fs::create_dir(path).unwrap()),
+        ("a symbolic link that leads to no file", |path| {
+            std::os::unix::fs::symlink("nowhere", path).unwrap()
+        }),
+        ("a pipe", |path| {
+            assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success())
+        }),
+    ];
+    for (what, make) in kinds {
+        let _ = fs::remove_file(&volume);
+        let _ = fs::remove_dir(&volume);
+        make(&volume);
+        for verb in [&["import"][..], &["bundle", "verify"]] {
+            let said = world.plant.fails(4, verb.iter().copied().chain([strange.to_str().unwrap()]));
+            assert!(said.contains(&format!("is {what} and is not read")), "{verb:?}: {said}");
+        }
+    }
+    world.receive(&good);
+}

@@ -364,6 +364,62 @@ fn json_is_versioned_and_alone_on_stdout() {
 }
 
 #[test]
+fn a_failure_is_one_json_object_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::receiver(&dir.path().join("plant"), "plant-7");
+    for (args, code) in [
+        (&["repo", "show", "none"][..], 1),
+        (&["import", "nowhere"], 1),
+        (&["trust", "add", "nowhere"], 2),
+        (&["--frob"], 2),
+        (&["publish", "none"], 1),
+    ] {
+        let output = clients::run(site.command(["--json"]).args(args));
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{args:?}: {error}: {}", text(&output)));
+        assert_eq!(value["version"], 1, "{args:?}");
+        assert_eq!(value["error"]["code"], output.status.code().unwrap(), "{args:?}");
+        assert!(
+            output.status.code() != Some(0) && (code == 1 || output.status.code() == Some(code)),
+            "{args:?}: {}",
+            text(&output)
+        );
+        let causes = value["error"]["causes"].as_array().unwrap();
+        assert!(!causes.is_empty() && !output.stderr.is_empty(), "{args:?}");
+        let mut once = causes.clone();
+        once.dedup();
+        assert_eq!(&once, causes, "{args:?}");
+    }
+    // without the option stdout stays empty
+    assert!(clients::run(&mut site.command(["repo", "show", "none"])).stdout.is_empty());
+}
+
+#[test]
+fn an_interruption_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = crate::fixtures::server::Server::directory(dir.path().join("upstream"));
+    let url = server.url();
+    let world = World::new(dir, &url);
+    server.delay(std::time::Duration::from_secs(3));
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let child = world
+            .hq
+            .command(["sync", "debian"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1000));
+        clients::ok(Command::new("kill").args([format!("-{signal}"), child.id().to_string()]));
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output));
+        assert!(text(&output).contains("interrupted; run the same command again"), "{}", text(&output));
+    }
+    server.delay(std::time::Duration::ZERO);
+    world.hq.ok(["sync", "debian"]);
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let dir = tempfile::tempdir().unwrap();
     let site = Site::collector(&dir.path().join("hq"), "hq", "");

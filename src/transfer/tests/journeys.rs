@@ -307,6 +307,45 @@ fn a_base_is_asked_for_by_name() {
     assert!(matches!(unknown, Err(TransferError::UnknownBase { .. })));
 }
 
+/// Adds up what is told of one task.
+#[derive(Default)]
+struct Told {
+    of: std::sync::Mutex<(Option<u64>, i64)>,
+}
+impl crate::report::Reporter for Told {
+    fn event(&self, event: crate::report::Event<'_>) {
+        let mut of = self.of.lock().unwrap();
+        match event {
+            crate::report::Event::Begin { bytes, .. } => of.0 = bytes,
+            crate::report::Event::Bytes { delta, .. } => of.1 += delta,
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_verification_ends_where_it_said_that_it_would() {
+    let (collector, receiver) = sides();
+    // what compresses well is more than the volumes that it lies in
+    collector.state("bookworm", &[("a", &[7; 300_000]), ("b", &noise(1, 200_000))], 1);
+    let written = collector.export(&["bookworm"], "none");
+    let told = Told::default();
+    verify(&receiver.store, &[written.path], &told).unwrap();
+    let (promised, done) = *told.of.lock().unwrap();
+    assert_eq!(promised, Some(u64::try_from(done).unwrap()));
+}
+
+#[test]
+fn a_state_whose_packages_are_not_back_is_named() {
+    let (collector, _) = sides();
+    collector.state("bookworm", &[("a", b"a"), ("b", b"only in b")], 1);
+    fs::remove_file(collector.store.pool().path(&Digest::of(b"only in b"))).unwrap();
+    let error = collector.try_export(&["bookworm"], "none", VOLUME_SIZE).unwrap_err();
+    let said = error.to_string();
+    assert!(said.contains("`bookworm` lacks blob"), "{said}");
+    assert!(error.hint().unwrap().contains("`chantal sync bookworm`"), "{said}");
+}
+
 #[test]
 fn a_bundle_is_written_to_a_directory_that_is_there_or_nowhere() {
     let (collector, _) = sides();

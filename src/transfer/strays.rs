@@ -1,0 +1,81 @@
+//! What lies in a bundle's directory and is not read, so that nobody takes it for a part of the bundle.
+
+use std::{fs, os::unix::fs::FileTypeExt, path::Path};
+
+use chantal_bundle::{Manifest, VolumeNumber, index, manifest, seal, sums};
+
+use super::{TransferError, medium};
+
+/// Names that are listed at most.
+const LISTED: usize = 20;
+
+/// Says of volumes that are there and cannot be read as files what they are instead.
+pub(super) fn unusable(dir: &Path, manifest: &Manifest) -> Result<Vec<String>, TransferError> {
+    let mut notes = Vec::new();
+    for (name, path) in medium::entries(dir)? {
+        let listed = VolumeNumber::parse_file_name(&name)
+            .is_ok_and(|number| manifest.volumes().any(|(volume, _)| volume == number));
+        if listed && !medium::is_file(&path) {
+            notes.push(format!("`{}` is {} and is not read", path.display(), kind(&path)));
+        }
+    }
+    Ok(notes)
+}
+
+fn kind(path: &Path) -> &'static str {
+    match fs::symlink_metadata(path).map(|found| found.file_type()) {
+        Ok(kind) if kind.is_symlink() => "a symbolic link that leads to no file",
+        Ok(kind) if kind.is_dir() => "a directory",
+        Ok(kind) if kind.is_fifo() => "a pipe",
+        _ => "no regular file",
+    }
+}
+
+/// Names the files that no signature covers.
+pub(super) fn uncovered(dir: &Path, manifest: &Manifest) -> Result<Vec<String>, TransferError> {
+    let mut found = Vec::new();
+    for (name, path) in medium::entries(dir)? {
+        let inside: Option<&dyn Fn(&str) -> bool> = match name.as_str() {
+            seal::TRUST => Some(&|name| is_trust(name, manifest)),
+            seal::SIGNATURES => Some(&is_signature),
+            _ => None,
+        };
+        match inside {
+            Some(known) if path.is_dir() => {
+                let names = medium::entries(&path)?.into_iter().map(|(inner, _)| inner);
+                found.extend(names.filter(|inner| !known(inner)).map(|inner| format!("{name}/{inner}")));
+            }
+            _ if is_covered(&name, manifest) => {}
+            _ => found.push(name),
+        }
+    }
+    let more = found.len().saturating_sub(LISTED);
+    let mut notes: Vec<String> = found
+        .iter()
+        .take(LISTED)
+        .map(|name| format!("`{}` is no part of the bundle: no signature covers it", name.escape_debug()))
+        .collect();
+    if more > 0 {
+        notes.push(format!("nor are {more} more files"));
+    }
+    Ok(notes)
+}
+
+fn is_covered(name: &str, manifest: &Manifest) -> bool {
+    // `SHA256SUMS` is held against the manifest
+    [manifest::FILE, index::FILE, sums::FILE].contains(&name)
+        || VolumeNumber::parse_file_name(name)
+            .is_ok_and(|number| manifest.volumes().any(|(volume, _)| volume == number))
+}
+
+fn is_trust(name: &str, manifest: &Manifest) -> bool {
+    manifest.trust.iter().any(|link| {
+        let document = seal::trust_document(link.version);
+        let document = document.rsplit('/').next().unwrap_or_default();
+        name == document || medium::is_signature(name, &format!("{:04}-", link.version))
+    })
+}
+
+fn is_signature(name: &str) -> bool {
+    ["collector-", "approver-"].iter().any(|prefix| medium::is_signature(name, prefix))
+}
