@@ -5,6 +5,7 @@
 pub mod human;
 pub mod log;
 pub mod progress;
+pub mod review;
 pub mod table;
 
 /// Something that happened while a command ran.

@@ -10,11 +10,13 @@ mod export;
 mod held;
 mod import;
 mod inspect;
+mod lines;
 mod medium;
 mod missing;
+mod review;
 mod sorter;
 mod strays;
-mod vet;
+mod survey;
 mod volume;
 
 use jiff::Timestamp;
@@ -26,7 +28,7 @@ pub use export::{ExportPlan, ExportRequest, How, OutFault, PlannedState, VOLUME_
 pub use held::Since;
 pub use import::{ImportOutcome, Imported, import};
 pub use inspect::{Inspection, Verification, VolumeVerdict, inspect, verify};
-pub use vet::Policies;
+pub use survey::Policies;
 
 /// Writes a bundle, or finds that nothing is new; see [`ExportRequest`]. What the store lacks for it is named with who needs it.
 pub fn export(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use chantal_contract::Digest;
+use chantal_contract::{Digest, Entry, Line, Role};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -98,14 +98,32 @@ impl Store {
                 needs.add(line);
                 Ok(())
             })?;
-            for list in &root.evidence {
-                needs.blobs.insert(*list, 0);
-                if let Some(evidence) = self.evidence(list)? {
-                    needs.blobs.extend(evidence.blobs().map(|blob| (blob.sha256, blob.size)));
-                }
+            self.need_evidence(&root.evidence, &mut needs)?;
+        }
+        for (manifest, lists) in &roots.bases {
+            if roots.states.contains_key(manifest) || !self.manifests().has(manifest)? {
+                continue;
             }
+            self.snapshot(manifest)?.each_line::<StoreError>(&mut |line| {
+                // what its packages were, the next review asks; the packages themselves nobody does
+                if let Line::File { entry: Entry::Present { role: Role::Index, .. }, .. } = line {
+                    needs.add(line);
+                }
+                Ok(())
+            })?;
+            self.need_evidence(lists, &mut needs)?;
         }
         Ok(needs)
+    }
+
+    fn need_evidence(&self, lists: &BTreeSet<Digest>, needs: &mut Needs) -> Result<(), StoreError> {
+        for list in lists {
+            needs.blobs.insert(*list, 0);
+            if let Some(evidence) = self.evidence(list)? {
+                needs.blobs.extend(evidence.blobs().map(|blob| (blob.sha256, blob.size)));
+            }
+        }
+        Ok(())
     }
 
     fn plan(
@@ -136,7 +154,7 @@ impl Store {
         }
         for manifest in self.manifests().iter() {
             let manifest = manifest?;
-            if roots.states.contains_key(&manifest) || roots.bases.contains(&manifest) {
+            if roots.states.contains_key(&manifest) || roots.bases.contains_key(&manifest) {
                 continue;
             }
             let stat = file::stat(&self.manifests().path(&manifest))?;

@@ -14,8 +14,8 @@ pub(super) const EVIDENCE_BYTES: u64 = ANCHOR_BYTES;
 pub(super) struct Roots {
     /// Manifests whose files and records are needed, with the evidence and the addresses that they stand behind.
     pub states: BTreeMap<Digest, Root>,
-    /// Manifests of which only the lines are needed: bases that a next bundle starts from.
-    pub bases: BTreeSet<Digest>,
+    /// Manifests of which lines, indexes and evidence are needed: bases that a next bundle starts from, and is reviewed against.
+    pub bases: BTreeMap<Digest, BTreeSet<Digest>>,
     /// Blobs that are needed for themselves: trust documents.
     pub blobs: BTreeSet<Digest>,
 }
@@ -63,7 +63,13 @@ impl Store {
             }
             manifests.extend(export.states.iter().flat_map(|s| s.base.into_iter().chain([s.state.manifest])));
         }
-        roots.bases.extend(in_flight.into_values().flatten());
+        let exports = catalog.exports(None)?;
+        let known = || exports.iter().flat_map(|export| &export.states);
+        for manifest in in_flight.into_values().flatten() {
+            let lists = known().filter(|carried| carried.state.manifest == manifest);
+            let lists = lists.filter_map(|carried| carried.state.evidence);
+            roots.bases.entry(manifest).or_default().extend(lists);
+        }
         for collector in catalog.collectors()? {
             roots.blobs.extend(catalog.trust_chain(&collector)?.into_iter().map(|(_, document)| document));
         }

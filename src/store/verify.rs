@@ -167,7 +167,7 @@ impl Store {
     fn verify_manifests(&self, roots: &Roots, report: &mut VerifyReport) -> Needs {
         let mut needs = Needs::default();
         needs.blobs.extend(roots.blobs.iter().map(|blob| (*blob, 0)));
-        let mut all: BTreeSet<Digest> = roots.states.keys().chain(&roots.bases).copied().collect();
+        let mut all: BTreeSet<Digest> = roots.states.keys().chain(roots.bases.keys()).copied().collect();
         for manifest in self.manifests().iter() {
             match manifest {
                 Ok(manifest) => drop(all.insert(manifest)),

@@ -223,6 +223,42 @@ pub enum TransferError {
         /// Why.
         source: Box<chantal_contract::FormatError>,
     },
+    /// A state's own indexes cannot be read.
+    #[error("the indexes of `{repository}` cannot be read: {source}")]
+    Unlisted {
+        /// The repository.
+        repository: Name,
+        /// Why.
+        source: Box<chantal_contract::FormatError>,
+    },
+    /// A line that was written for a review is none.
+    #[error("a line of the review is not of its form: {why}")]
+    Unwritten {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The review cannot be written.
+    #[error("the review cannot be written: {source}")]
+    Unreviewed {
+        /// Why.
+        source: io::Error,
+    },
+    /// A review is not what manifest and index make it.
+    #[error("{bundle}: `{file}` is not the review of what this bundle holds")]
+    OtherReview {
+        /// The bundle.
+        bundle: BundleName,
+        /// `review.json` or `REVIEW.html`.
+        file: &'static str,
+    },
+    /// What the index tells of a state's packages is not what its own indexes list.
+    #[error("{bundle}: what was reviewed of `{repository}` is not what it holds")]
+    OtherPackages {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+    },
     /// The signature is good, and the manifest is none.
     #[error("`{}`: {source}", path.display())]
     Manifest {
@@ -407,6 +443,9 @@ impl TransferError {
             Self::Untrusted { .. }
             | Self::Stranger { .. }
             | Self::Policy { .. }
+            | Self::Unlisted { .. }
+            | Self::OtherReview { .. }
+            | Self::OtherPackages { .. }
             | Self::NoTrust { .. }
             | Self::NoChain { .. }
             | Self::Manifest { .. }
@@ -456,6 +495,9 @@ impl TransferError {
             ),
             Self::NoChain { .. } => Some(
                 "copy the bundle anew: `trust/`, `signatures/` and `manifest.json` belong on every medium".into(),
+            ),
+            Self::OtherReview { .. } | Self::OtherPackages { .. } => Some(
+                "whoever made this bundle shows one thing and sends another: ask its collector, and trust neither until it is explained".into(),
             ),
             Self::NothingThere { .. } => Some("`chantal sync` first".into()),
             Self::UnknownBase { .. } => Some(

@@ -8,7 +8,7 @@ mod volumes;
 
 use std::{
     fs::File,
-    io::{self, BufWriter, Write},
+    io::{self, BufReader, BufWriter, Write},
     num::NonZeroU32,
     path::{Path, PathBuf},
     thread,
@@ -17,7 +17,7 @@ use std::{
 use chantal_bundle::{
     BundleName, Manifest,
     index::{self, Writer},
-    manifest::{self, CELL, Counts, Delivery, IndexFile},
+    manifest::{self, CELL, Counts, Delivery, IndexFile, ReviewFiles, SmallFile},
     volume::Packer,
 };
 use chantal_contract::{Digest, Measured, Name, SiteName};
@@ -32,7 +32,10 @@ use self::{
     seal::{Chain, Shelf},
     volumes::{Done, MemberSpool, Press},
 };
-use super::{Since, TransferError, medium};
+use super::{
+    Since, TransferError, medium,
+    review::{self, Reviewed},
+};
 use crate::{
     report::{Event as Report, Reporter},
     store::{self, Carried, Event, Lock, StateRef, Store},
@@ -195,7 +198,7 @@ fn write(
         Since::Acknowledged => Delivery::Acknowledged,
         _ => Delivery::Assumed,
     };
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         version: manifest::VERSION,
         requires: Vec::new(),
         collector: plan.stream.collector().clone(),
@@ -209,16 +212,28 @@ fn write(
         presumed,
         states,
         index: IndexFile { size: file.size, sha256: file.sha256, open_size },
+        review: NO_REVIEW,
         cell: CELL,
         volumes: done.iter().filter_map(Done::file).collect(),
         parity: None,
         counts: Counts { records: totals.records, blobs: count, bytes },
     };
+    let input = File::open(&index_path).map_err(|e| TransferError::io(&index_path, e))?;
+    let made = Reviewed::new(&review::make(&manifest, BufReader::new(input), open_size)?)?;
+    manifest.review = made.files();
+    shelf.put(manifest::REVIEW_JSON, &made.json)?;
+    shelf.put(manifest::REVIEW_HTML, &made.html)?;
     seal::write(&mut shelf, &manifest, request.key)?;
     shelf.publish(&plan.path)?;
     reporter.event(Report::End { task: &task });
     Ok(Written::new(plan, manifest, How::Now))
 }
+
+/// What stands in a manifest while its review is being made of it.
+pub(super) const NO_REVIEW: ReviewFiles = {
+    let nothing = SmallFile { size: 0, sha256: Digest::from_bytes([0; 32]) };
+    ReviewFiles { page: 1, json: nothing, html: nothing }
+};
 
 /// Packs the blobs into volumes; this thread reads and hashes them, those of the press do the rest.
 fn press(

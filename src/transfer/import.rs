@@ -14,15 +14,15 @@ use std::{
 };
 
 use chantal_bundle::{BundleName, Manifest, VolumeNumber, index, manifest::CarriedState};
-use chantal_contract::{Digest, Expect, SiteName, SnapshotName, limits::BUNDLE_MANIFEST_BYTES};
+use chantal_contract::{Digest, Expect, Name, SiteName, SnapshotName, limits::BUNDLE_MANIFEST_BYTES};
 use jiff::Timestamp;
 
 use self::{check::Standing, rebuild::Survey};
 use super::{
     TransferError,
     admit::{self, Admitted},
-    medium, strays,
-    vet::{Policies, vet},
+    medium, review, strays,
+    survey::{Advance, Policies, ReviewSum, survey},
 };
 use crate::{
     report::{Event as Report, Reporter},
@@ -189,8 +189,11 @@ fn one(
         Standing::New => {}
     }
     let job = Job { store, admitted: &admitted, name: &name, reporter };
+    // a page that says something else was read by somebody: nothing of its bundle is kept
+    dirs.iter().try_for_each(|dir| medium::expect_review(dir, &admitted.manifest.review))?;
     job.keep_front(&dirs)?;
     let mut survey = rebuild::rebuild(&job)?;
+    review::check(&admitted.manifest, job.index_file()?)?;
     closure::expect_whole(&job, &mut survey.listed)?;
     let mut files = loose.clone();
     for dir in &dirs {
@@ -223,8 +226,7 @@ fn one(
         let need = left.into_iter().collect();
         return Ok(ImportOutcome::Waiting { bundle: name, have, need });
     }
-    let mut states = admitted.manifest.states.iter();
-    let vetted = states.try_for_each(|state| vet(store, &state.repository, &state_of(state), policies));
+    let vetted = job.expect_reviewed(&survey, policies);
     if vetted.is_err() {
         // All of it came; what is pending is that the site takes it.
         let have: Vec<VolumeNumber> = job.volumes().collect();
@@ -284,10 +286,44 @@ impl Job<'_> {
 
     /// Opens the index, whose bytes were checked as they entered the pool.
     fn index(&self) -> Result<index::Reader<BufReader<File>>, TransferError> {
-        let file = self.manifest().index;
-        let input = BufReader::with_capacity(1 << 17, self.store.pool().open(&file.sha256)?);
+        let (file, input) = (self.manifest().index, self.index_file()?);
         let cell = NonZeroU32::new(self.manifest().cell).unwrap_or(NonZeroU32::MIN);
         index::Reader::new(input, file.open_size, cell).map_err(|e| self.of_index(e))
+    }
+
+    fn index_file(&self) -> Result<BufReader<File>, TransferError> {
+        Ok(BufReader::with_capacity(1 << 17, self.store.pool().open(&self.manifest().index.sha256)?))
+    }
+
+    /// Walks every state, now whole in the store: it must meet the site's policy, and change what was reviewed.
+    fn expect_reviewed(
+        &self,
+        survey_of_index: &Survey,
+        policies: &Policies<'_>,
+    ) -> Result<(), TransferError> {
+        for (state, told) in self.manifest().states.iter().zip(&survey_of_index.reviews) {
+            let mut sum = ReviewSum::default();
+            let base = state.base.map(|base| self.base(&state.repository, base));
+            let (repository, now) = (&state.repository, state_of(state));
+            let step = Advance { repository, base: base.as_ref(), state: &now };
+            survey(self.store, step, policies, &mut |line| {
+                sum.add(line);
+                Ok(())
+            })?;
+            if sum.finish() != *told {
+                let (bundle, repository) = (self.name.clone(), repository.clone());
+                return Err(TransferError::OtherPackages { bundle, repository });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the state that a delta starts from: a base, or one that the bundle brings itself.
+    fn base(&self, repository: &Name, manifest: Digest) -> StateRef {
+        let bases = self.manifest().bases.iter().map(|b| (&b.repository, b.manifest, b.evidence));
+        let states = self.manifest().states.iter().map(|s| (&s.repository, s.manifest, s.evidence));
+        let evidence = bases.chain(states).find(|(r, m, _)| (*r, *m) == (repository, manifest));
+        StateRef { manifest, evidence: evidence.and_then(|(_, _, e)| e), date: None, valid_until: None }
     }
 
     fn of_index(&self, source: index::IndexError) -> TransferError {

@@ -17,7 +17,7 @@ use chantal_bundle::{
 use chantal_contract::{Digest, Expect};
 use sha2::{Digest as _, Sha256};
 
-use super::{TransferError, admit, medium, strays, volume::OpenVolume};
+use super::{TransferError, admit, medium, review, strays, volume::OpenVolume};
 use crate::{
     report::{Event as Report, Reporter},
     store::Store,
@@ -115,7 +115,11 @@ fn verify_one(
     reporter: &dyn Reporter,
 ) -> Result<Verification, TransferError> {
     let sums = compare_sums(&inspection)?;
-    let copy = copy_index(store, &inspection)?;
+    let mut copy = copy_index(store, &inspection)?;
+    let again = copy.try_clone().map_err(|e| TransferError::io(&inspection.path, e))?;
+    medium::expect_review(&inspection.path, &inspection.manifest.review)?;
+    review::check(&inspection.manifest, BufReader::new(again))?;
+    copy.rewind().map_err(|e| TransferError::io(&inspection.path, e))?;
     let files = medium::volumes(&inspection.path)?;
     let task = format!("verify {}", inspection.bundle);
     // what is counted is what comes out of the volumes; how much that is, the manifest says of all together
@@ -150,6 +154,8 @@ fn compare_sums(inspection: &Inspection) -> Result<Vec<String>, TransferError> {
     expected.insert(index::FILE.to_owned(), manifest.index.sha256);
     let bytes = manifest.encode().map_err(|source| TransferError::Manifest { path: path.clone(), source })?;
     expected.insert(manifest::FILE.to_owned(), Digest::of(&bytes));
+    expected.insert(manifest::REVIEW_JSON.to_owned(), manifest.review.json.sha256);
+    expected.insert(manifest::REVIEW_HTML.to_owned(), manifest.review.html.sha256);
     expected.extend(manifest.volumes().map(|(number, file)| (number.file_name(), file.sha256)));
     expected.extend(manifest.trust.iter().map(|link| (seal::trust_document(link.version), link.sha256)));
     let wrong = expected.iter().filter(|(name, digest)| listed.get(*name) != Some(digest));

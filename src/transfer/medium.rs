@@ -7,8 +7,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chantal_bundle::{VolumeNumber, index, manifest, seal, trust::Link};
-use chantal_contract::limits::{BUNDLE_MANIFEST_BYTES, SIGNATURES, SSHSIG_BYTES, TRUST_BYTES, TRUST_VERSION};
+use chantal_bundle::{
+    VolumeNumber, index,
+    manifest::{self, ReviewFiles},
+    seal,
+    trust::Link,
+};
+use chantal_contract::{
+    Expect,
+    limits::{BUNDLE_MANIFEST_BYTES, SIGNATURES, SSHSIG_BYTES, TRUST_BYTES, TRUST_VERSION},
+};
 
 use super::TransferError;
 
@@ -158,6 +166,27 @@ fn read_signatures(dir: &Path, prefix: &str) -> Result<Vec<Vec<u8>>, TransferErr
 
 pub(super) fn is_signature(name: &str, prefix: &str) -> bool {
     name.strip_prefix(prefix).is_some_and(|rest| rest.strip_suffix(".sig").is_some())
+}
+
+/// Holds a bundle's review files against what its manifest says; those that do not lie there are no fault.
+pub(super) fn expect_review(dir: &Path, signed: &ReviewFiles) -> Result<(), TransferError> {
+    for (name, file) in [(manifest::REVIEW_JSON, signed.json), (manifest::REVIEW_HTML, signed.html)] {
+        let path = dir.join(name);
+        if !is_file(&path) {
+            continue;
+        }
+        let mut measurer = Expect::exactly(file.size, vec![file.sha256.into()]).measure();
+        let mut input = open(&path)?;
+        let mut buffer = vec![0; 1 << 16];
+        let altered = |mismatch| TransferError::Altered { path: path.clone(), mismatch };
+        loop {
+            let n = input.read(&mut buffer).map_err(|e| TransferError::io(&path, e))?;
+            let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else { break };
+            measurer.update(bytes).map_err(altered)?;
+        }
+        measurer.finish().map_err(altered)?;
+    }
+    Ok(())
 }
 
 /// Returns where a bundle's index would lie, if it does.

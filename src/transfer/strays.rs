@@ -63,7 +63,7 @@ pub(super) fn uncovered(dir: &Path, manifest: &Manifest) -> Result<Vec<String>, 
 
 fn is_covered(name: &str, manifest: &Manifest) -> bool {
     // `SHA256SUMS` is held against the manifest
-    [manifest::FILE, index::FILE, sums::FILE].contains(&name)
+    [manifest::FILE, index::FILE, sums::FILE, manifest::REVIEW_JSON, manifest::REVIEW_HTML].contains(&name)
         || VolumeNumber::parse_file_name(name)
             .is_ok_and(|number| manifest.volumes().any(|(volume, _)| volume == number))
 }

@@ -93,8 +93,7 @@ impl Side {
 
     /// Records a state of a mirror with these files, proved by a page of evidence.
     fn state(&self, repository: &str, files: &[(&str, &[u8])], second: i64) -> StateRef {
-        let header =
-            Header { format: Kind::Apt, layout: 1, mode: Mode::Mirror, options: serde_json::json!({}) };
+        let header = apt_header();
         let batch = self.store.pool().batch().unwrap();
         let files: BTreeMap<&str, &[u8]> = files.iter().copied().collect();
         let before = self.newest(repository).map(|s| s.manifest);
@@ -124,8 +123,7 @@ impl Side {
 
     /// Records a filtered state of packages with records, each with one file.
     fn packages(&self, repository: &str, packages: &[(&str, &[u8])], second: i64) -> StateRef {
-        let header =
-            Header { format: Kind::Pypi, layout: 1, mode: Mode::Filtered, options: serde_json::json!({}) };
+        let header = Header { format: Kind::Pypi, layout: 1, mode: Mode::Filtered, options: pypi_options() };
         let batch = self.store.pool().batch().unwrap();
         let mut records = self.store.packs().writer().unwrap();
         let mut lines = Vec::new();
@@ -236,6 +234,17 @@ impl Side {
     fn entries(&self) -> usize {
         self.store.journal().read().count()
     }
+}
+
+/// A state without indexes: one whose packages, where it has any, are lines of its manifest.
+fn apt_header() -> Header {
+    let options =
+        serde_json::json!({ "suites": ["stable"], "components": ["main"], "architectures": ["amd64"] });
+    Header { format: Kind::Apt, layout: 1, mode: Mode::Hosted, options }
+}
+
+fn pypi_options() -> serde_json::Value {
+    serde_json::json!({ "projects": ["requests"] })
 }
 
 /// A collector and a receiver that trusts it.

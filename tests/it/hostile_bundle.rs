@@ -44,10 +44,7 @@ fn any_bit_flipped_anywhere_is_refused_and_changes_nothing() {
     let mut flips = 0;
     for file in files(&good) {
         let relative = file.strip_prefix(&good).unwrap().to_owned();
-        if relative == Path::new("SHA256SUMS")
-            || relative.extension().is_some_and(|e| e == "html")
-            || relative == Path::new("review.json")
-        {
+        if relative == Path::new("SHA256SUMS") {
             continue; // for people; what is in it is proved by nothing and believed by nobody
         }
         let size = fs::metadata(&file).unwrap().len();

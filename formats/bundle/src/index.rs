@@ -10,6 +10,7 @@
 //! =FIRST LINE OF THE EVIDENCE LIST
 //! -LINE
 //! +LINE
+//! review⇥BASE-PACKAGES⇥PACKAGES                   (and what follows of it: see `index/review.rs`)
 //! record⇥SHA256⇥SIZE
 //! SIZE BYTES
 //! volume⇥NUMBER⇥SIZE⇥SHA256
@@ -19,11 +20,12 @@
 //! end⇥STATES⇥RECORDS⇥VOLUMES⇥BLOBS
 //! ```
 //!
-//! Sections stand in this order. Lines of a delta rise, records rise by digest, volumes count from 1, the blobs of all volumes
+//! Sections stand in this order; each state has a review. Lines of a delta rise, records rise by digest, volumes count from 1, the blobs of all volumes
 //! rise by digest. Everything is written in one form only.
 
 mod line;
 mod reader;
+pub mod review;
 mod writer;
 
 use std::io;
@@ -34,6 +36,7 @@ use chantal_contract::{
 };
 
 pub use reader::Reader;
+pub use review::ReviewLine;
 pub use writer::Writer;
 
 use crate::name::{MemberName, Part, VolumeNumber};
@@ -130,6 +133,8 @@ pub enum Item<'a> {
     Removed(&'a str),
     /// A line that the base has not.
     Added(&'a str),
+    /// A line of what the state changes, for people.
+    Review(&'a ReviewLine),
     /// A record, whose digest was checked.
     Record {
         /// Its digest.

@@ -23,6 +23,10 @@ pub const VERSION: u32 = 1;
 pub const FEATURES: [&str; 0] = [];
 /// The file's name in a bundle.
 pub const FILE: &str = "manifest.json";
+/// The name of the review as data.
+pub const REVIEW_JSON: &str = "review.json";
+/// The name of the review as a page.
+pub const REVIEW_HTML: &str = "REVIEW.html";
 /// The size of a cell that is written, in bytes.
 pub const CELL: u32 = 1 << 20;
 
@@ -116,6 +120,28 @@ pub struct IndexFile {
     pub open_size: u64,
 }
 
+/// Size and digest of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmallFile {
+    /// Its bytes.
+    pub size: u64,
+    /// Its SHA-256.
+    pub sha256: Digest,
+}
+
+/// What the bundle changes, for the person who signs it off: a pure function of this manifest's other members and the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewFiles {
+    /// The version of the page's design: one that a reader does not draw itself is believed by its digest alone.
+    pub page: u32,
+    /// `review.json`.
+    pub json: SmallFile,
+    /// `REVIEW.html`.
+    pub html: SmallFile,
+}
+
 /// A volume: the n-th entry is `volume-<n>.tar.zst`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,6 +225,8 @@ pub struct Manifest {
     pub states: Vec<CarriedState>,
     /// The index.
     pub index: IndexFile,
+    /// The review.
+    pub review: ReviewFiles,
     /// The size of a cell, in bytes; the last cell of a volume may be shorter.
     pub cell: u32,
     /// The volumes, in order.
@@ -301,7 +329,8 @@ impl Manifest {
     /// Returns the bytes of all files that the manifest lists.
     pub fn total_bytes(&self) -> u64 {
         let parity = self.parity.as_ref().map_or(0, Parity::bytes);
-        self.volumes.iter().map(|v| v.size.get()).chain([parity]).fold(self.index.size, u64::saturating_add)
+        let small = [self.index.size, self.review.json.size, self.review.html.size, parity];
+        self.volumes.iter().map(|v| v.size.get()).chain(small).fold(0, u64::saturating_add)
     }
 
     /// Returns how the index is protected; none where it is not.

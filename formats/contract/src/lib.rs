@@ -22,7 +22,7 @@ pub use error::FormatError;
 pub use format::{Coverage, Format, Kind, Mode, Notice, Walk};
 pub use manifest::{Entry, Header, Line};
 pub use name::{Name, NameError, SiteName, SnapshotName};
-pub use package::{Document, Group, Key, Package, Version};
+pub use package::{Advisory, Document, Group, Key, Package, Version};
 pub use path::{PathError, RepoPath};
 pub use proof::{Fingerprint, NoProof, Policy, Signed, Signer, Verifier, VerifyError};
 pub use tree::{Keeper, Place, SetUp, State, Tree, TreeError};

@@ -82,6 +82,12 @@ pub const DEB_MEMBERS: usize = 64;
 pub const CONTROL_OPEN_BYTES: u64 = 64 << 20;
 /// Entries of a `.deb`'s control archive.
 pub const CONTROL_ENTRIES: usize = 10_000;
+/// Bytes of an advisory's name, kind or severity.
+pub const ADVISORY_FIELD_BYTES: usize = 256;
+/// Vulnerabilities that one advisory names; further ones are not looked at.
+pub const ADVISORY_REFERENCES: usize = 1_024;
+/// Advisories of one repository.
+pub const ADVISORIES: usize = 1_000_000;
 
 /// Bytes of `<collector>.<site>`, so that a bundle's name fits the 64 characters of Joliet.
 pub const STREAM_BYTES: usize = 49;
@@ -127,6 +133,10 @@ pub const BLOB_PARTS: u32 = 9_999;
 pub const BUNDLE_INDEX_BYTES: u64 = 16 << 30;
 /// Bytes of a bundle's index after decompression.
 pub const BUNDLE_INDEX_OPEN_BYTES: u64 = 256 << 30;
+/// Bytes of a bundle's `review.json`.
+pub const REVIEW_JSON_BYTES: u64 = 256 << 20;
+/// Bytes of a bundle's `REVIEW.html`.
+pub const REVIEW_HTML_BYTES: u64 = 64 << 20;
 /// The smallest cell, in bytes.
 pub const CELL_BYTES_LEAST: u32 = 256 << 10;
 /// The largest cell, in bytes.

@@ -40,43 +40,14 @@ impl Key {
 
     /// Writes the fields joined by blanks; `%`, blanks and control characters inside them as `%xx`.
     pub fn encode(&self) -> String {
-        let mut out = String::new();
         let fields = [&self.name, &self.version, &self.architecture, &self.variant];
         let count = if self.variant.is_empty() { 3 } else { 4 };
-        for (index, field) in fields.into_iter().take(count).enumerate() {
-            if index > 0 {
-                out.push(' ');
-            }
-            for c in field.chars() {
-                if c == '%' || c == ' ' || c.is_control() {
-                    let mut utf8 = [0; 4];
-                    for byte in c.encode_utf8(&mut utf8).bytes() {
-                        out.push('%');
-                        out.push_str(&crate::digest::hex(&[byte]));
-                    }
-                } else {
-                    out.push(c);
-                }
-            }
-        }
-        out
+        join(fields.into_iter().take(count))
     }
 
     /// Reads what [`Key::encode`] wrote; none for any other form.
     pub fn decode(text: &str) -> Option<Self> {
-        let mut fields = text.split(' ').map(|field| {
-            let mut bytes = Vec::with_capacity(field.len());
-            let mut rest = field.bytes();
-            while let Some(byte) = rest.next() {
-                if byte == b'%' {
-                    let pair = [rest.next()?, rest.next()?];
-                    bytes.extend(crate::digest::unhex(std::str::from_utf8(&pair).ok()?)?);
-                } else {
-                    bytes.push(byte);
-                }
-            }
-            String::from_utf8(bytes).ok()
-        });
+        let mut fields = split(text);
         let key = Self {
             name: fields.next()??,
             version: fields.next()??,
@@ -86,6 +57,46 @@ impl Key {
         (fields.next().is_none() && key.encode() == text).then_some(key)
     }
 }
+
+/// Joins fields by blanks; `%`, blanks and control characters inside them become `%xx`.
+fn join<'a>(fields: impl Iterator<Item = &'a String>) -> String {
+    let mut out = String::new();
+    for (index, field) in fields.enumerate() {
+        if index > 0 {
+            out.push(' ');
+        }
+        for c in field.chars() {
+            if c == '%' || c == ' ' || c.is_control() {
+                let mut utf8 = [0; 4];
+                for byte in c.encode_utf8(&mut utf8).bytes() {
+                    out.push('%');
+                    out.push_str(&crate::digest::hex(&[byte]));
+                }
+            } else {
+                out.push(c);
+            }
+        }
+    }
+    out
+}
+
+/// Splits what [`join`] wrote; none for a field that it would not have written.
+fn split(text: &str) -> impl Iterator<Item = Option<String>> {
+    text.split(' ').map(|field| {
+        let mut bytes = Vec::with_capacity(field.len());
+        let mut rest = field.bytes();
+        while let Some(byte) = rest.next() {
+            if byte == b'%' {
+                let pair = [rest.next()?, rest.next()?];
+                bytes.extend(crate::digest::unhex(std::str::from_utf8(&pair).ok()?)?);
+            } else {
+                bytes.push(byte);
+            }
+        }
+        String::from_utf8(bytes).ok()
+    })
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.name, self.version, self.architecture)?;
@@ -100,6 +111,21 @@ pub struct Group {
     pub name: String,
     /// The module stream `module:stream`, for modular RPMs.
     pub stream: Option<String>,
+}
+
+impl Group {
+    /// Writes name and stream joined by a blank; `%`, blanks and control characters inside them as `%xx`.
+    pub fn encode(&self) -> String {
+        join(std::iter::once(&self.name).chain(&self.stream))
+    }
+
+    /// Reads what [`Group::encode`] wrote; none for any other form.
+    pub fn decode(text: &str) -> Option<Self> {
+        let mut fields = split(text);
+        let group =
+            Self { name: fields.next()??, stream: fields.next().map_or(Some(None), |s| s.map(Some))? };
+        (fields.next().is_none() && group.encode() == text).then_some(group)
+    }
 }
 
 /// One package as an index lists it.
@@ -130,6 +156,23 @@ pub struct Document {
     pub key: String,
 }
 
+/// What an upstream tells of a defect and its cure, for people: RPM's `updateinfo`.
+///
+/// All text is one line without control characters, and no longer than the limits of [`crate::limits`] allow.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Advisory {
+    /// Its name (`RHSA-2026:1234`); never empty.
+    pub id: String,
+    /// What it is about (`security`, `bugfix`, `enhancement`), as upstream writes it; may be empty.
+    pub kind: String,
+    /// How grave it is, as upstream writes it; may be empty.
+    pub severity: String,
+    /// One line for people; may be empty.
+    pub title: String,
+    /// The vulnerabilities that it cures (`CVE-2026-1`), rising, without blanks.
+    pub references: Vec<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +190,17 @@ mod tests {
         }
         for bad in ["", "a", "a b", "a b c ", "a b c d e", "a b %", "a b %zz", "a b %41"] {
             assert_eq!(Key::decode(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn groups_survive_their_encoding() {
+        for (name, stream) in [("a:amd64", None), ("with blank", Some("nodejs:20")), ("100%", None)] {
+            let group = Group { name: name.into(), stream: stream.map(str::to_owned) };
+            assert_eq!(Group::decode(&group.encode()), Some(group));
+        }
+        for bad in ["a b c", "a %4", "a%62"] {
+            assert_eq!(Group::decode(bad), None, "{bad:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use url::Url;
 use crate::{
     digest::Expect,
     format::Notice,
-    package::{Document, Package},
+    package::{Advisory, Document, Package},
     path::RepoPath,
 };
 
@@ -174,6 +174,8 @@ pub enum Step<'a> {
     Package(Package, &'a [u8]),
     /// The index lists something else.
     Document(Document, &'a [u8]),
+    /// The index tells of a defect and its cure.
+    Advisory(Advisory),
     /// A payload that belongs to no package: an installer image, a file of a `.treeinfo`.
     File(Want),
     /// A file that the walk was fed under `target` is published under `path`, too (`by-hash`).

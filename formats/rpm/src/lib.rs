@@ -16,6 +16,7 @@ mod options;
 mod primary;
 mod repomd;
 mod treeinfo;
+mod updateinfo;
 mod version;
 mod walk;
 mod xml;

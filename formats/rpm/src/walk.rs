@@ -2,7 +2,7 @@
 //!
 //! Every `<data>` of `repomd.xml` is wanted byte for byte, whatever its type, so that comps, modules, advisories, product
 //! ids, databases, zchunk files and what is yet to be invented travel along. Primary is read for packages, the lists of deltas
-//! for delta packages, `.treeinfo` for the installer's files; nothing else is looked into.
+//! for delta packages, `updateinfo` for advisories, `.treeinfo` for the installer's files; nothing else is looked into.
 //!
 //! A listed file that upstream does not have: without primary there is nothing to mirror, and the walk fails. Anything else
 //! is told and wanted once more as a file of its own, which the driver then records as missing: the run ends with
@@ -26,7 +26,7 @@ use crate::{
     options::RpmOptions,
     primary::{self, Listed},
     repomd::{self, Data},
-    treeinfo,
+    treeinfo, updateinfo,
 };
 
 /// Where a repository's anchor is.
@@ -157,6 +157,24 @@ impl<'a> RpmWalk<'a> {
                 open::read(file, body.reader(), &data.open, |input| {
                     deltas::read(file, input, &mut |want| out(Step::File(want)))
                 })
+            }
+            "updateinfo" => {
+                let told = open::read(file, body.reader(), &data.open, |input| {
+                    updateinfo::read(file, input, &mut |advisory| out(Step::Advisory(advisory)))
+                });
+                // it travels as it is, and clients need it for nothing that they install
+                match told {
+                    Ok(()) => Ok(()),
+                    Err(
+                        error @ (FormatError::Malformed { .. }
+                        | FormatError::Limit { .. }
+                        | FormatError::Decode { .. }),
+                    ) => {
+                        let text = format!("its advisories cannot be read, or not all of them: {error}");
+                        out(Step::Notice(Notice { path: file.clone(), text }))
+                    }
+                    Err(error) => Err(error),
+                }
             }
             _ => Ok(()),
         }

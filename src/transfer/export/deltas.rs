@@ -16,6 +16,7 @@ use crate::{
         TransferError,
         content::{self, EVIDENCE_BYTES, Need, Tally},
         sorter::{Entry, Sorted, Sorter},
+        survey::{Advance, survey},
     },
 };
 
@@ -102,6 +103,12 @@ pub(super) fn write<W: Write>(
     for state in &plan.states {
         let written = delta(store, state, index, &mut needs).and_then(|facts| {
             evidence(store, state, index, &mut needs)?;
+            let step =
+                Advance { repository: &state.repository, base: state.base.as_ref(), state: &state.state };
+            survey(store, step, &|_, _| None, &mut |line| {
+                let of_index = |source| TransferError::Index { bundle: plan.bundle.clone(), source };
+                index.review(line).map_err(of_index)
+            })?;
             Ok(facts)
         });
         carried.push(written.map_err(|fault| fault.of(plan, &state.repository))?);

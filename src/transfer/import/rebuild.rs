@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chantal_bundle::{
     VolumeNumber,
     delta::{Edit, Lines, Nothing, Patch, PatchError, TextLines},
-    index::{Item, Member, Totals, VolumeEntry},
+    index::{Item, Member, ReviewLine, Totals, VolumeEntry},
     manifest::CarriedState,
 };
 use chantal_contract::{Digest, Header, Name};
@@ -17,6 +17,7 @@ use crate::{
         TransferError,
         content::{self, EVIDENCE_BYTES},
         sorter::{Entry, Sorted, Sorter},
+        survey::ReviewSum,
     },
 };
 
@@ -28,6 +29,8 @@ pub(super) struct Survey {
     pub missing: BTreeMap<VolumeNumber, u64>,
     /// Bytes that will have to be written.
     pub bytes_missing: u64,
+    /// The SHA-256 of each state's review, line by line.
+    pub reviews: Vec<Digest>,
 }
 
 /// Reads the whole index once; everything that it holds itself is durable afterwards.
@@ -42,16 +45,18 @@ pub(super) fn rebuild(job: &Job<'_>) -> Result<Survey, TransferError> {
         listed: Sorter::new(&job.store.root().join("tmp")),
         missing: BTreeMap::new(),
         bytes_missing: 0,
+        reviews: Vec::new(),
         volume: None,
     };
     let mut index = job.index()?;
     while let Some(item) = index.next_item().map_err(|e| job.of_index(e))? {
         work.item(item)?;
     }
-    let Work { records, listed, missing, bytes_missing, batch, .. } = work;
+    let Work { records, listed, missing, bytes_missing, batch, reviews, .. } = work;
     records.commit()?;
     batch.flush()?;
-    Ok(Survey { listed: listed.finish()?, missing, bytes_missing })
+    let reviews = reviews.into_iter().map(ReviewSum::finish).collect();
+    Ok(Survey { listed: listed.finish()?, missing, bytes_missing, reviews })
 }
 
 /// The list that a delta builds.
@@ -108,6 +113,7 @@ struct Work<'a> {
     listed: Sorter,
     missing: BTreeMap<VolumeNumber, u64>,
     bytes_missing: u64,
+    reviews: Vec<ReviewSum>,
     volume: Option<VolumeNumber>,
 }
 
@@ -122,6 +128,13 @@ impl Work<'_> {
         match item {
             Item::State { repository, manifest, base } => self.begin_state(repository, manifest, base),
             Item::Evidence { list, base } => self.begin_evidence(list, base),
+            Item::Review(line) => {
+                if matches!(line, ReviewLine::Begin { .. }) {
+                    self.reviews.push(ReviewSum::default());
+                }
+                self.reviews.last_mut().into_iter().for_each(|sum| sum.add(line));
+                Ok(())
+            }
             Item::Record { bytes, .. } => Ok(self.records.add(bytes).map(drop)?),
             Item::Volume(entry) => self.begin_volume(&entry),
             Item::Member(member) => self.member(&member),

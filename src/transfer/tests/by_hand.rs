@@ -90,6 +90,8 @@ fn the_index_is_text() {
             "=chantal-evidence",
             "+key",
             "+page",
+            "review",
+            "signer",
             "volume",
             "cell",
             "blob",

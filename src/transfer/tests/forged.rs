@@ -5,12 +5,13 @@ use std::num::NonZeroU32;
 use chantal_bundle::{
     Epoch, Namespace, Sequence,
     delta::Edit,
-    index::Writer,
+    index::{ReviewLine, Writer},
     manifest::{self, CELL, CarriedState, Counts, Delivery, IndexFile, TrustLink},
     seal,
 };
 use chantal_contract::Measured;
 
+use super::review::Reviewed;
 use super::*;
 use crate::trust::sshsig;
 
@@ -41,8 +42,7 @@ impl Forgery {
 
     /// Writes the bundle, signed by the collector.
     fn write(&self, collector: &Side) -> PathBuf {
-        let header =
-            Header { format: Kind::Apt, layout: 1, mode: Mode::Mirror, options: serde_json::json!({}) };
+        let header = apt_header();
         let first = header.first_line().unwrap();
         let whole: String =
             std::iter::once(&first).chain(&self.lines).fold(String::new(), |t, l| t + l + "\n");
@@ -53,10 +53,11 @@ impl Forgery {
         for line in &self.lines {
             index.edit(Edit::Added(line)).unwrap();
         }
+        index.review(&ReviewLine::Begin { base: 0, packages: 0 }).unwrap();
         let (bytes, open_size, _) = index.finish().unwrap();
         let document = TrustDocument::first(site("hq"), collector.key.public());
         let chain = document.encode().unwrap();
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             version: manifest::VERSION,
             requires: Vec::new(),
             collector: site("hq"),
@@ -75,18 +76,23 @@ impl Forgery {
                 evidence: self.evidence,
                 names: Vec::new(),
                 format: self.format,
-                mode: Mode::Mirror,
+                mode: Mode::Hosted,
                 date: None,
                 valid_until: None,
                 files: 0,
                 bytes: 0,
             }],
             index: IndexFile { size: bytes.len() as u64, sha256: Digest::of(&bytes), open_size },
+            review: export::NO_REVIEW,
             cell: CELL,
             volumes: Vec::new(),
             parity: None,
             counts: self.counts,
         };
+        let reviewed = review::make(&manifest, bytes.as_slice(), open_size)
+            .and_then(|made| Reviewed::new(&made))
+            .unwrap();
+        manifest.review = reviewed.files();
         let mut text = String::from_utf8(manifest.encode().unwrap()).unwrap();
         if let [feature] = self.requires.as_slice() {
             let needs = format!("\"requires\": [\n    \"{feature}\"\n  ]");

@@ -202,6 +202,8 @@ impl Reading<'_> {
                     gathered.documents.push((document.kind, document.key, record));
                 }
             }
+            // the files that tell of them travel as they are
+            Step::Advisory(_) => {}
             Step::File(want) => gathered.files.push(Payload::loose(want)),
             Step::Alias { path, target } => {
                 gathered.aliases.insert(path, target);

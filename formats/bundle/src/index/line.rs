@@ -7,7 +7,10 @@ use chantal_contract::{
     limits::{BLOB_PARTS, MEMBER_BYTES, PAYLOAD_BYTES},
 };
 
-use super::{Member, MemberPart, Totals, VolumeEntry};
+use super::{
+    Member, MemberPart, Totals, VolumeEntry,
+    review::{ReviewLine, ReviewOrder},
+};
 use crate::name::VolumeNumber;
 
 /// A line of an index that is no line of a delta.
@@ -15,6 +18,7 @@ use crate::name::VolumeNumber;
 pub(super) enum IndexLine {
     State { repository: Name, manifest: Digest, base: Option<Digest> },
     Evidence { list: Digest, base: Option<Digest> },
+    Review(ReviewLine),
     Record(Measured),
     Volume(VolumeEntry),
     Cell(Digest),
@@ -26,6 +30,11 @@ type Why = &'static str;
 
 impl IndexLine {
     pub(super) fn parse(text: &str) -> Result<Self, Why> {
+        if let Some((word, rest)) = text.split_once('\t')
+            && let Some(line) = ReviewLine::parse(word, rest)
+        {
+            return line.map(Self::Review);
+        }
         let mut fields = text.split('\t');
         let mut field = || fields.next().ok_or("a field is missing");
         let line = match field()? {
@@ -57,7 +66,7 @@ impl IndexLine {
                 let mut count = || number(field()?);
                 Self::End(Totals { states: count()?, records: count()?, volumes: count()?, blobs: count()? })
             }
-            _ => return Err("it begins with none of state, evidence, record, volume, cell, blob, part, end"),
+            _ => return Err("it begins with none of the words that lines begin with"),
         };
         if fields.next().is_some() { Err("it has too many fields") } else { Ok(line) }
     }
@@ -69,6 +78,7 @@ impl IndexLine {
                 format!("state\t{repository}\t{manifest}\t{}", base(from))
             }
             Self::Evidence { list, base: from } => format!("evidence\t{list}\t{}", base(from)),
+            Self::Review(line) => line.encode(),
             Self::Record(record) => format!("record\t{}\t{}", record.sha256, record.size),
             Self::Volume(VolumeEntry { number, measured }) => {
                 format!("volume\t{number}\t{}\t{}", measured.size, measured.sha256)
@@ -94,7 +104,7 @@ fn base(text: &str) -> Result<Option<Digest>, Why> {
     if text == "-" { Ok(None) } else { digest(text).map(Some) }
 }
 
-fn number(text: &str) -> Result<u64, Why> {
+pub(super) fn number(text: &str) -> Result<u64, Why> {
     let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| plain).ok_or("a number is no plain decimal number")
 }
@@ -109,6 +119,7 @@ pub(super) struct Order {
     cell: NonZeroU32,
     place: Place,
     totals: Totals,
+    review: ReviewOrder,
     last_record: Option<Digest>,
     cells_left: u64,
     last_member: Option<Member>,
@@ -126,6 +137,7 @@ enum Place {
     Delta {
         evidence: bool,
     },
+    Review,
     Records,
     Volume,
     End,
@@ -137,6 +149,7 @@ impl Order {
             cell,
             place: Place::Start,
             totals: Totals::default(),
+            review: ReviewOrder::default(),
             last_record: None,
             cells_left: 0,
             last_member: None,
@@ -147,6 +160,11 @@ impl Order {
     /// Tells whether the next line belongs to a delta if it begins with a mark.
     pub(super) fn in_delta(&self) -> bool {
         matches!(self.place, Place::First { .. } | Place::Delta { .. })
+    }
+
+    /// Tells whether the next line belongs to a review if it begins with a mark.
+    pub(super) fn in_review(&self) -> bool {
+        self.place == Place::Review
     }
 
     pub(super) fn ended(&self) -> bool {
@@ -182,7 +200,7 @@ impl Order {
         if matches!(self.place, Place::First { .. } | Place::End) {
             return Err("it stands where no such line may");
         }
-        let before_records = matches!(self.place, Place::Start | Place::Delta { .. });
+        let before_records = matches!(self.place, Place::Start | Place::Review);
         let before_volumes = before_records || self.place == Place::Records;
         match line {
             IndexLine::State { .. } if before_records => {
@@ -194,6 +212,12 @@ impl Order {
                 self.place = Place::First { evidence: true };
                 Ok(())
             }
+            IndexLine::Review(ReviewLine::Begin { .. }) if matches!(self.place, Place::Delta { .. }) => {
+                self.review = ReviewOrder::default();
+                self.place = Place::Review;
+                Ok(())
+            }
+            IndexLine::Review(line) if self.place == Place::Review => self.review.take(line),
             IndexLine::Record(record) if before_volumes => {
                 if self.last_record.replace(record.sha256).is_some_and(|last| last >= record.sha256) {
                     return Err("the records do not rise");

@@ -8,6 +8,7 @@ use std::{
 use chantal_contract::{Digest, Name, limits::RECORD_BYTES};
 
 use super::line::{IndexLine, Order};
+use super::review::ReviewLine;
 use super::{IndexError, Item, LINE_BYTES, MAGIC, VERSION, WINDOW_LOG};
 
 /// Reads an index item by item; memory does not grow with it.
@@ -21,6 +22,7 @@ pub struct Reader<R: BufRead> {
     /// The line of a delta before that one, with its mark.
     last: String,
     repository: Option<Name>,
+    review: Option<ReviewLine>,
     record: Vec<u8>,
     lines: u64,
     left: u64,
@@ -39,6 +41,7 @@ impl<R: BufRead> Reader<R> {
             line: String::new(),
             last: String::new(),
             repository: None,
+            review: None,
             record: Vec::new(),
             lines: 0,
             left: open_size,
@@ -63,13 +66,19 @@ impl<R: BufRead> Reader<R> {
         if self.order.in_delta() && self.line.starts_with(['=', '-', '+']) {
             return self.delta_line().map(Some);
         }
-        let parsed = IndexLine::parse(&self.line).map_err(|why| self.form(why))?;
+        let parsed = if self.order.in_review() && self.line.starts_with(['=', '-', '+']) {
+            ReviewLine::parse_package(&self.line).map(IndexLine::Review)
+        } else {
+            IndexLine::parse(&self.line)
+        };
+        let parsed = parsed.map_err(|why| self.form(why))?;
         self.order.line(&parsed).map_err(|why| self.form(why))?;
         Ok(Some(match parsed {
             IndexLine::State { repository, manifest, base } => {
                 Item::State { repository: self.repository.insert(repository), manifest, base }
             }
             IndexLine::Evidence { list, base } => Item::Evidence { list, base },
+            IndexLine::Review(line) => Item::Review(self.review.insert(line)),
             IndexLine::Record(record) => {
                 self.read_record(record.size)?;
                 if Digest::of(&self.record) != record.sha256 {

@@ -1,8 +1,16 @@
 use std::num::NonZeroU32;
 
-use super::*;
+use super::{
+    review::{ListedPackage, Side, Signer, SignerKind},
+    *,
+};
 use crate::delta::Edit;
-use chantal_contract::limits::{BLOB_PARTS, MEMBER_BYTES, PAYLOAD_BYTES};
+use chantal_contract::{
+    Advisory, Fingerprint, Group, Key,
+    limits::{
+        ADVISORY_FIELD_BYTES, ADVISORY_REFERENCES, BLOB_PARTS, MEMBER_BYTES, PAYLOAD_BYTES, SUMMARY_BYTES,
+    },
+};
 
 const CELL: NonZeroU32 = NonZeroU32::new(256 << 10).unwrap();
 
@@ -34,6 +42,37 @@ fn volume(number: u64, size: u64) -> VolumeEntry {
     }
 }
 
+const NOTHING: ReviewLine = ReviewLine::Begin { base: 0, packages: 0 };
+
+/// A review with every kind of line.
+fn review_lines() -> Vec<ReviewLine> {
+    let package = |name: &str, version: &str, side| {
+        let group = Group { name: format!("{name}:amd64"), stream: None };
+        let key = Key::new(name, version, "amd64");
+        ReviewLine::Package(side, ListedPackage { group, key, sha256: Some(Digest::of(b"p")), size: 7 })
+    };
+    let signer =
+        |kind, key: &str, side| ReviewLine::Signer(Signer { kind, key: Fingerprint(key.into()), side });
+    let advisory = Advisory {
+        id: "DSA-1".into(),
+        kind: "security".into(),
+        severity: String::new(),
+        title: "a title".into(),
+        references: vec!["CVE-1".into(), "CVE-2".into()],
+    };
+    vec![
+        ReviewLine::Begin { base: 2, packages: 3 },
+        signer(SignerKind::Key, "AB", Side::Both),
+        signer(SignerKind::Signed, "AB", Side::Base),
+        signer(SignerKind::Signed, "CD", Side::New),
+        package("hello", "1", Side::Base),
+        package("hello", "2", Side::New),
+        package("world", "2", Side::New),
+        package("world", "1", Side::Both),
+        ReviewLine::Advisory(advisory),
+    ]
+}
+
 /// A small index with every kind of line.
 fn sample() -> (Vec<u8>, u64) {
     let d = digests();
@@ -46,8 +85,12 @@ fn sample() -> (Vec<u8>, u64) {
     writer.evidence(d[2], None).unwrap();
     writer.first("chantal-evidence\t1").unwrap();
     writer.edit(Edit::Added("key\tx")).unwrap();
+    for line in &review_lines() {
+        writer.review(line).unwrap();
+    }
     writer.state(&repository(), d[3], None).unwrap();
     writer.first("chantal-manifest\t1\t{}").unwrap();
+    writer.review(&NOTHING).unwrap();
     for record in records() {
         writer.record(record).unwrap();
     }
@@ -83,9 +126,9 @@ fn is_read_as_it_is_written() {
     let plain = zstd::decode_all(&*bytes).unwrap();
     assert_eq!(plain.len() as u64, open_size);
     let items = read_all(&bytes, open_size).unwrap();
-    assert_eq!(items.len(), 21);
+    assert_eq!(items.len(), 31);
     assert!(items[0].starts_with("State"), "{items:?}");
-    assert!(items[20].starts_with("End"), "{items:?}");
+    assert!(items[30].starts_with("End"), "{items:?}");
     assert_eq!(sample(), (bytes, open_size), "equal calls write equal bytes");
 }
 
@@ -156,16 +199,65 @@ fn lines_keep_their_places() {
     let d = digests();
     let (h0, h1) = (d[0].hex(), d[1].hex());
     let state = format!("state\tbookworm\t{h0}\t-\n=first\n");
+    let review = "review\t0\t0\n";
+    let package = |version: &str| format!("g\tp {version} a\t{h0}\t1\n");
     let volume = format!("volume\t1\t1\t{h0}\ncell\t{h0}\n");
     let read = |text: String| {
         let (packed, size) = squeezed(format!("chantal-index\t1\n{text}").as_bytes());
         read_all(&packed, size)
     };
-    read(format!("{state}+a\n-b\n{volume}blob\t{h0}\t1\nend\t1\t0\t1\t1\n")).unwrap();
+    read(format!("{state}+a\n-b\n{review}{volume}blob\t{h0}\t1\nend\t1\t0\t1\t1\n")).unwrap();
     for (name, bad) in [
         ("no end", state.clone()),
-        ("totals", format!("{state}end\t1\t0\t0\t1\n")),
-        ("after the end", format!("{state}end\t1\t0\t0\t0\nend\t1\t0\t0\t0\n")),
+        ("totals", format!("{state}{review}end\t1\t0\t0\t1\n")),
+        ("after the end", format!("{state}{review}end\t1\t0\t0\t0\nend\t1\t0\t0\t0\n")),
+        ("no review", format!("{state}end\t1\t0\t0\t0\n")),
+        ("two reviews", format!("{state}{review}{review}end\t1\t0\t0\t0\n")),
+        ("a review alone", format!("{review}end\t0\t0\t0\t0\n")),
+        ("evidence after the review", format!("{state}{review}evidence\t{h0}\t-\n=f\nend\t1\t0\t0\t0\n")),
+        (
+            "a package before the review",
+            format!(
+                "{state}{review}state\tz\t{h0}\t-\n=f\n+{}={}end\t2\t0\t0\t0\n",
+                package("1"),
+                package("1")
+            ),
+        ),
+        (
+            "packages out of order",
+            format!("{state}{review}+{}-{}end\t1\t0\t0\t0\n", package("2"), package("1")),
+        ),
+        ("a package twice", format!("{state}{review}+{}-{}end\t1\t0\t0\t0\n", package("1"), package("1"))),
+        ("a kept package alone", format!("{state}{review}={}end\t1\t0\t0\t0\n", package("1"))),
+        ("two kept packages", format!("{state}{review}+{0}={0}={0}end\t1\t0\t0\t0\n", package("1"))),
+        (
+            "a package after the kept one",
+            format!("{state}{review}+{}={}+{}end\t1\t0\t0\t0\n", package("1"), package("0"), package("2")),
+        ),
+        ("a package without a size", format!("{state}{review}+g\tp 1 a\t{h0}\nend\t1\t0\t0\t0\n")),
+        ("a size without a digest", format!("{state}{review}+g\tp 1 a\t-\t1\nend\t1\t0\t0\t0\n")),
+        ("a key of two fields", format!("{state}{review}+g\tp 1\t{h0}\t1\nend\t1\t0\t0\t0\n")),
+        ("an escape that none needs", format!("{state}{review}+g\tp%41 1 a\t{h0}\t1\nend\t1\t0\t0\t0\n")),
+        (
+            "signers out of order",
+            format!("{state}{review}signer\tsigned\tAB\t+\nsigner\tkey\tAB\t+\nend\t1\t0\t0\t0\n"),
+        ),
+        (
+            "a signer on both sides by two lines",
+            format!("{state}{review}signer\tkey\tAB\t+\nsigner\tkey\tAB\t-\nend\t1\t0\t0\t0\n"),
+        ),
+        ("a signer in lower case", format!("{state}{review}signer\tkey\tab\t+\nend\t1\t0\t0\t0\n")),
+        (
+            "a signer after packages",
+            format!("{state}{review}+{}signer\tkey\tAB\t+\nend\t1\t0\t0\t0\n", package("1")),
+        ),
+        ("an advisory without a name", format!("{state}{review}advisory\t\tk\ts\tt\t\nend\t1\t0\t0\t0\n")),
+        (
+            "advisories out of order",
+            format!("{state}{review}advisory\tB\tk\ts\tt\t\nadvisory\tA\tk\ts\tt\t\nend\t1\t0\t0\t0\n"),
+        ),
+        ("references out of order", format!("{state}{review}advisory\tB\tk\ts\tt\tb a\nend\t1\t0\t0\t0\n")),
+        ("a control character", format!("{state}{review}advisory\tB\tk\ts\tt\x1b\t\nend\t1\t0\t0\t0\n")),
         ("a delta without first line", format!("state\tbookworm\t{h0}\t-\n+a\nend\t1\t0\t0\t0\n")),
         ("two first lines", format!("{state}=first\nend\t1\t0\t0\t0\n")),
         ("a step outside", "+a\nend\t0\t0\t0\t0\n".to_owned()),
@@ -189,6 +281,27 @@ fn lines_keep_their_places() {
     ] {
         assert!(matches!(read(bad), Err(IndexError::Form { .. })), "{name}");
     }
+}
+
+#[test]
+fn advisories_keep_their_limits() {
+    let sized = |id: usize, title: usize, references: usize| {
+        let advisory = Advisory {
+            id: "i".repeat(id),
+            kind: String::new(),
+            severity: String::new(),
+            title: "t".repeat(title),
+            references: (0..references).map(|n| format!("CVE-{n:09}")).collect(),
+        };
+        let text = review::encode_advisory(&advisory);
+        review::parse_advisory(&text).map(|read| assert_eq!(read, advisory))
+    };
+    for less in [0, 1] {
+        sized(ADVISORY_FIELD_BYTES - less, SUMMARY_BYTES - less, ADVISORY_REFERENCES - less).unwrap();
+    }
+    assert!(sized(ADVISORY_FIELD_BYTES + 1, 1, 1).is_err());
+    assert!(sized(1, SUMMARY_BYTES + 1, 1).is_err());
+    assert!(sized(1, 1, ADVISORY_REFERENCES + 1).is_err());
 }
 
 #[test]
@@ -238,6 +351,7 @@ fn lines_and_records_keep_their_limits() {
         writer.state(&repository(), digests()[0], None)?;
         writer.first("first")?;
         writer.edit(Edit::Added(&"x".repeat(length)))?;
+        writer.review(&NOTHING)?;
         writer.finish()
     };
     for length in [MANIFEST_LINE_BYTES - 1, MANIFEST_LINE_BYTES] {

@@ -8,7 +8,7 @@ use std::{
 use chantal_contract::{Digest, Measured, Name, limits::RECORD_BYTES};
 
 use super::line::{IndexLine, Order};
-use super::{IndexError, LEVEL, LINE_BYTES, MAGIC, Member, Totals, VERSION, VolumeEntry};
+use super::{IndexError, LEVEL, LINE_BYTES, MAGIC, Member, ReviewLine, Totals, VERSION, VolumeEntry};
 use crate::delta::Edit;
 
 /// Writes an index, compressed, in the order that its grammar asks for; equal calls write equal bytes.
@@ -63,6 +63,16 @@ impl<W: Write> Writer<W> {
         self.last.clear();
         self.last.push_str(line);
         self.marked(mark, line)
+    }
+
+    /// Writes a line of what the state changes; each state has at least the first.
+    pub fn review(&mut self, line: &ReviewLine) -> Result<(), IndexError> {
+        let text = line.encode();
+        if text.len() > LINE_BYTES {
+            return Err(self.form("it is longer than 64 KiB"));
+        }
+        self.order.line(&IndexLine::Review(line.clone())).map_err(|why| self.form(why))?;
+        self.emit(&[text.as_bytes(), b"\n"])
     }
 
     /// Writes a record; records rise by digest.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use chantal_contract::limits::{
     BUNDLE_FEATURES, BUNDLE_INDEX_BYTES, BUNDLE_INDEX_OPEN_BYTES, BUNDLE_PRESUMED, BUNDLE_STATES, CELL_BYTES,
-    CELL_BYTES_LEAST, PARITY_FILES, STATE_NAMES, TRUST_VERSION, VOLUME_BYTES, VOLUMES,
+    CELL_BYTES_LEAST, PARITY_FILES, REVIEW_HTML_BYTES, REVIEW_JSON_BYTES, STATE_NAMES, TRUST_VERSION,
+    VOLUME_BYTES, VOLUMES,
 };
 
 use crate::parity::{Layout, SHARD};
@@ -65,9 +66,12 @@ fn limits(manifest: &Manifest) -> Result<(), ManifestError> {
     }
     at_most("the index's size", manifest.index.size, BUNDLE_INDEX_BYTES)?;
     at_most("the index's open size", manifest.index.open_size, BUNDLE_INDEX_OPEN_BYTES)?;
+    at_most("the review's size", manifest.review.json.size, REVIEW_JSON_BYTES)?;
+    at_most("the review page's size", manifest.review.html.size, REVIEW_HTML_BYTES)?;
     for volume in &manifest.volumes {
         at_most("a volume's size", volume.size.get(), VOLUME_BYTES)?;
     }
+    rule(manifest.review.page >= 1, "the review's page has no version")?;
     rule(
         manifest.cell.is_power_of_two() && (CELL_BYTES_LEAST..=CELL_BYTES).contains(&manifest.cell),
         "the cell is no power of two between 256 KiB and 1 MiB",

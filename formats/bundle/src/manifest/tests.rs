@@ -1,6 +1,8 @@
 use super::*;
 use crate::parity::{ParityFile, ParityGroup};
-use chantal_contract::limits::{BUNDLE_STATES, CELL_BYTES_LEAST, STATE_NAMES, VOLUME_BYTES, VOLUMES};
+use chantal_contract::limits::{
+    BUNDLE_STATES, CELL_BYTES_LEAST, REVIEW_HTML_BYTES, REVIEW_JSON_BYTES, STATE_NAMES, VOLUME_BYTES, VOLUMES,
+};
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -57,6 +59,11 @@ pub(crate) fn sample() -> Manifest {
         presumed: vec![base("rhel9", "r0")],
         states: vec![named, state("bookworm", "b2", Some("b1")), state("wheels", "w1", None)],
         index: IndexFile { size: 10, sha256: Digest::of(b"i"), open_size: 20 },
+        review: ReviewFiles {
+            page: 1,
+            json: SmallFile { size: 30, sha256: Digest::of(b"j") },
+            html: SmallFile { size: 40, sha256: Digest::of(b"h") },
+        },
         cell: CELL,
         volumes: vec![VolumeFile { size: NonZeroU64::MIN, sha256: Digest::of(b"v") }],
         parity: Some(parity()),
@@ -75,7 +82,7 @@ fn is_read_as_it_is_written() {
     );
     let newest: Vec<bool> = manifest.states.iter().map(|s| manifest.is_newest(s)).collect();
     assert_eq!(newest, [false, true, true]);
-    assert_eq!(manifest.total_bytes(), 11 + 2 * 24_576);
+    assert_eq!(manifest.total_bytes(), 81 + 2 * 24_576);
 }
 
 #[test]
@@ -115,7 +122,7 @@ fn another_form_is_refused() {
 #[test]
 fn every_rule_is_kept() {
     type Break = fn(&mut Manifest);
-    let breaks: [(&str, Break); 26] = [
+    let breaks: [(&str, Break); 27] = [
         ("another shard", |m| m.parity.as_mut().unwrap().shard = 8192),
         ("an unprotected volume", |m| m.parity.as_mut().unwrap().groups.clear()),
         ("a volume protected twice", |m| {
@@ -145,6 +152,7 @@ fn every_rule_is_kept() {
         ("names out of order", |m| m.states[0].names.reverse()),
         ("a name for two states", |m| m.states[1].names = m.states[0].names.clone()),
         ("a cell that is no power of two", |m| m.cell = 300_000),
+        ("a page without a version", |m| m.review.page = 0),
         ("a cell that is too small", |m| m.cell = CELL_BYTES_LEAST / 2),
         ("blobs without volumes", |m| m.volumes.clear()),
         ("too long names", |m| m.collector = SiteName::new(&"c".repeat(64)).unwrap()),
@@ -196,6 +204,15 @@ fn counts_keep_their_limits() {
     };
     sized(VOLUME_BYTES).unwrap();
     assert!(sized(VOLUME_BYTES + 1).is_err());
+    let reviewed = |json: u64, html: u64| {
+        let mut manifest = sample();
+        (manifest.review.json.size, manifest.review.html.size) = (json, html);
+        manifest.encode()
+    };
+    reviewed(REVIEW_JSON_BYTES, REVIEW_HTML_BYTES).unwrap();
+    reviewed(REVIEW_JSON_BYTES - 1, REVIEW_HTML_BYTES - 1).unwrap();
+    assert!(reviewed(REVIEW_JSON_BYTES + 1, 0).is_err());
+    assert!(reviewed(0, REVIEW_HTML_BYTES + 1).is_err());
 }
 
 #[test]

@@ -1,0 +1,122 @@
+use super::*;
+use crate::report::review::{Counts, Key, Large, Unusual};
+
+fn change(what: What, name: &str, old: Option<&str>, new: Option<&str>) -> Change {
+    let text = |t: Option<&str>| t.map(str::to_owned);
+    Change {
+        change: what,
+        name: name.into(),
+        architecture: "amd64".into(),
+        old: text(old),
+        new: text(new),
+        size: 1_234_567,
+        sha256: None,
+    }
+}
+
+/// A review with something of everything, all of it hostile.
+fn hostile() -> Review {
+    let evil = "<script>alert(1)</script>\"'&\u{202e}gpj.exe";
+    let state = StateReview {
+        repository: "debian".into(),
+        format: "apt".into(),
+        mode: "mirror".into(),
+        current: true,
+        counts: Counts { upgraded: 1, added: 1, bytes: 5, ..Counts::default() },
+        keys: vec![Key {
+            fingerprint: "ABCD".into(),
+            metadata: Since::Now,
+            packages: Since::Never,
+            evidence: Since::Now,
+        }],
+        proven: Proven::Signed,
+        advisories: vec![crate::report::review::AdvisoryRow {
+            id: evil.into(),
+            kind: evil.into(),
+            severity: evil.into(),
+            title: evil.into(),
+            references: vec![evil.into()],
+        }],
+        changes: vec![
+            change(What::Upgraded, evil, Some("1"), Some(evil)),
+            change(What::Added, "fine", None, Some("2")),
+        ],
+        ..StateReview::default()
+    };
+    let unusual = Unusual::Downgrade {
+        repository: "debian".into(),
+        name: evil.into(),
+        old: evil.into(),
+        new: "</style>".into(),
+    };
+    Review {
+        version: 1,
+        bundle: "hq.plant-7-e01-000001".into(),
+        collector: "hq".into(),
+        site: "plant-7".into(),
+        created: "2026-11-20T13:30:00Z".into(),
+        delivery: "full".into(),
+        unusual: vec![unusual],
+        largest: vec![Large {
+            repository: "debian".into(),
+            name: evil.into(),
+            version: evil.into(),
+            size: u64::MAX,
+        }],
+        states: vec![state],
+        ..Review::default()
+    }
+}
+
+#[test]
+fn text_of_packages_is_text() {
+    let page = String::from_utf8(render(&hostile()).unwrap()).unwrap();
+    assert_eq!(page.matches("<script>").count(), 1, "the page's own");
+    assert_eq!(page.matches("</style>").count(), 1);
+    assert!(!page.contains('\u{202e}'), "text is reordered");
+    assert!(page.contains("\\u{202e}gpj.exe"));
+    assert!(page.matches("&#60;script&#62;").count() + page.matches("&lt;script&gt;").count() >= 8, "{page}");
+}
+
+#[test]
+fn nothing_is_asked_for() {
+    let page = String::from_utf8(render(&hostile()).unwrap()).unwrap();
+    for word in ["http:", "https:", "src=", "url(", "@import", "<link", "<img", "style=\"", "onclick"] {
+        assert!(!page.contains(word), "{word}");
+    }
+    assert!(page.contains("default-src &#39;none&#39;") || page.contains("default-src 'none'"));
+}
+
+#[test]
+fn the_policy_names_the_style_and_the_script_that_are_there() {
+    let page = String::from_utf8(render(&hostile()).unwrap()).unwrap();
+    let inside = |tag: &str| {
+        let (_, rest) = page.split_once(&format!("<{tag}>")).unwrap();
+        rest.split_once(&format!("</{tag}>")).unwrap().0
+    };
+    for tag in ["style", "script"] {
+        let digest = base64(&Sha256::digest(inside(tag)));
+        assert!(page.contains(&format!("{tag}-src 'sha256-{digest}'")), "{tag}");
+    }
+}
+
+#[test]
+fn base64_is_the_one_that_browsers_read() {
+    for (bytes, text) in
+        [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("\u{ff}", "w78=")]
+    {
+        assert_eq!(base64(bytes.as_bytes()), text);
+    }
+}
+
+#[test]
+fn rows_beyond_what_a_page_holds_are_counted() {
+    let mut review = hostile();
+    let row = |n: usize| change(What::Added, &format!("p{n}"), None, Some("1"));
+    for (count, hidden) in [(ROWS - 1, false), (ROWS, false), (ROWS + 1, true)] {
+        review.states[0].changes = (0..count).map(row).collect();
+        let page = String::from_utf8(render(&review).unwrap()).unwrap();
+        assert_eq!(page.matches("<tr class=\"added\">").count(), count.min(ROWS));
+        assert_eq!(page.contains("1 further package that"), hidden, "{count}");
+    }
+}

@@ -1,0 +1,479 @@
+//! Makes the review of a bundle from its manifest and index, and nothing else (specification §9.1).
+
+mod group;
+mod moved;
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{self, BufRead, BufReader},
+    num::NonZeroU32,
+};
+
+use chantal_bundle::{
+    BundleName, Manifest,
+    index::{
+        self, Item, ReviewLine,
+        review::{Side, Signer, SignerKind},
+    },
+    manifest::{CarriedState, ReviewFiles, SmallFile},
+};
+use chantal_contract::{Digest, Format, Header, manifest};
+
+use self::{group::Group, moved::Moves};
+use super::TransferError;
+use crate::{
+    formats,
+    report::review::{
+        ADVISORIES, AdvisoryRow, CHANGES, Change, Key, LARGEST, Large, Proven, Review, Since, StateReview,
+        TEXT_BYTES, UNUSUAL, Unusual, VERSION, What, page,
+    },
+};
+
+/// A review, and the files that it becomes.
+pub(super) struct Reviewed {
+    pub json: Vec<u8>,
+    pub html: Vec<u8>,
+}
+
+impl Reviewed {
+    /// Makes the files of a review.
+    pub fn new(review: &Review) -> Result<Self, TransferError> {
+        let json = review.json().map_err(|e| TransferError::Unreviewed { source: io::Error::other(e) })?;
+        let html =
+            page::render(review).map_err(|e| TransferError::Unreviewed { source: io::Error::other(e) })?;
+        Ok(Self { json, html })
+    }
+
+    /// Returns what the manifest says of them.
+    pub fn files(&self) -> ReviewFiles {
+        let file = |bytes: &[u8]| SmallFile { size: bytes.len() as u64, sha256: Digest::of(bytes) };
+        ReviewFiles { page: page::VERSION, json: file(&self.json), html: file(&self.html) }
+    }
+}
+
+/// Makes the review of a bundle whose index `input` holds, decompressed to `open_size` bytes.
+pub(super) fn make<R: BufRead>(
+    manifest: &Manifest,
+    input: R,
+    open_size: u64,
+) -> Result<Review, TransferError> {
+    let bundle = manifest.name()?;
+    let fault = |source| TransferError::Index { bundle: bundle.clone(), source };
+    let cell = NonZeroU32::new(manifest.cell).unwrap_or(NonZeroU32::MIN);
+    let mut index = index::Reader::new(input, open_size, cell).map_err(fault)?;
+    let mut work = Work::new(manifest, &bundle);
+    while let Some(item) = index.next_item().map_err(fault)? {
+        // what follows says nothing of packages
+        if matches!(item, Item::Record { .. } | Item::Volume(_) | Item::End(_)) {
+            break;
+        }
+        work.item(item)?;
+    }
+    work.finish()
+}
+
+/// Makes the review of an admitted bundle anew and holds what its manifest says of it against that.
+///
+/// A page of another version than this program draws is believed by its digest, and not compared.
+pub(super) fn check(manifest: &Manifest, index: BufReader<File>) -> Result<Review, TransferError> {
+    let review = make(manifest, index, manifest.index.open_size)?;
+    let made = Reviewed::new(&review)?;
+    let bundle = manifest.name()?;
+    let other = |file| TransferError::OtherReview { bundle: bundle.clone(), file };
+    let (signed, ours) = (manifest.review, made.files());
+    if signed.json != ours.json {
+        return Err(other(chantal_bundle::manifest::REVIEW_JSON));
+    }
+    if signed.page == ours.page && signed.html != ours.html {
+        return Err(other(chantal_bundle::manifest::REVIEW_HTML));
+    }
+    Ok(review)
+}
+
+/// Bounds on what one review holds, all states together.
+struct Room {
+    changes: usize,
+    text: usize,
+    advisories: usize,
+}
+
+struct Work<'a> {
+    manifest: &'a Manifest,
+    review: Review,
+    states: std::slice::Iter<'a, CarriedState>,
+    open: Option<Open>,
+    room: Room,
+    largest: Vec<Large>,
+    moves: Moves,
+}
+
+/// A state whose lines are being read.
+struct Open {
+    state: StateReview,
+    format: Option<Box<dyn Format>>,
+    evidence: bool,
+    signers: Vec<Signer>,
+    group: Group,
+    /// The last line of the delta, with whether it was added.
+    last: (bool, String),
+    /// Paths that have other bytes than before, with the digest that they have now.
+    replaced_files: Vec<(String, String)>,
+    /// Digests of packages that are named as replaced.
+    replaced: BTreeSet<String>,
+}
+
+impl Open {
+    fn new(state: &CarriedState, current: bool) -> Self {
+        let state = StateReview {
+            repository: state.repository.to_string(),
+            format: state.format.name().into(),
+            mode: state.mode.name().into(),
+            names: state.names.iter().map(ToString::to_string).collect(),
+            current,
+            incremental: state.base.is_some(),
+            date: state.date.map(|at| at.to_string()),
+            valid_until: state.valid_until.map(|at| at.to_string()),
+            ..StateReview::default()
+        };
+        Self {
+            state,
+            format: None,
+            evidence: false,
+            signers: Vec::new(),
+            group: Group::default(),
+            last: (false, String::new()),
+            replaced_files: Vec::new(),
+            replaced: BTreeSet::new(),
+        }
+    }
+}
+
+impl<'a> Work<'a> {
+    fn new(manifest: &'a Manifest, bundle: &BundleName) -> Self {
+        let review = Review {
+            version: VERSION,
+            bundle: bundle.to_string(),
+            collector: manifest.collector.to_string(),
+            site: manifest.site.to_string(),
+            created: manifest.created.to_string(),
+            delivery: manifest.delivery.name().into(),
+            blobs: manifest.counts.blobs,
+            bytes: manifest.counts.bytes,
+            ..Review::default()
+        };
+        Self {
+            manifest,
+            review,
+            states: manifest.states.iter(),
+            open: None,
+            room: Room { changes: CHANGES, text: TEXT_BYTES, advisories: ADVISORIES },
+            largest: Vec::new(),
+            moves: Moves::default(),
+        }
+    }
+
+    fn item(&mut self, item: Item<'_>) -> Result<(), TransferError> {
+        match item {
+            Item::State { repository, manifest, base } => {
+                self.close();
+                let next = self.states.next();
+                let agrees =
+                    |s: &&CarriedState| (&s.repository, s.manifest, s.base) == (repository, manifest, base);
+                let Some(state) = next.filter(agrees) else {
+                    let bundle = self.manifest.name()?;
+                    return Err(TransferError::Contradiction { bundle, what: "the states" });
+                };
+                self.open = Some(Open::new(state, self.manifest.is_newest(state)));
+                Ok(())
+            }
+            Item::Evidence { .. } => {
+                if let Some(open) = &mut self.open {
+                    open.evidence = true;
+                }
+                Ok(())
+            }
+            Item::First(line) => self.first(line),
+            Item::Removed(line) => {
+                self.edit(false, line);
+                Ok(())
+            }
+            Item::Added(line) => {
+                self.edit(true, line);
+                Ok(())
+            }
+            Item::Review(line) => self.line(line),
+            _ => Ok(()),
+        }
+    }
+
+    fn first(&mut self, line: &str) -> Result<(), TransferError> {
+        let Some(open) = self.open.as_mut().filter(|open| !open.evidence) else { return Ok(()) };
+        let repository = || open.state.repository.parse().ok();
+        let unlisted = |source| match repository() {
+            Some(repository) => TransferError::Unlisted { repository, source: Box::new(source) },
+            None => TransferError::Unwritten { why: "a repository's name is none" },
+        };
+        let header = Header::parse_first_line(line)
+            .map_err(|_| TransferError::Unwritten { why: "the first line of a state is none" })?;
+        open.format = Some(formats::from_header(&header).map_err(unlisted)?);
+        Ok(())
+    }
+
+    /// Counts files that come and go, and finds those that have other bytes under the same path.
+    fn edit(&mut self, added: bool, line: &str) {
+        let Some(open) = self.open.as_mut().filter(|open| !open.evidence) else { return };
+        let Some(bytes) = payload(line) else { return };
+        if added {
+            open.state.files_in += 1;
+            open.state.bytes_in = open.state.bytes_in.saturating_add(bytes);
+        } else {
+            open.state.files_out += 1;
+        }
+        let subject = manifest::subject(line);
+        if open.last.0 != added && manifest::subject(&open.last.1) == subject {
+            // the same path stands on both sides: it changes, and does not go
+            open.state.files_out = open.state.files_out.saturating_sub(1);
+            let now = if added { line } else { open.last.1.as_str() };
+            let (old, new) = (field(line, 2), field(&open.last.1, 2));
+            if open.state.current && old != new && open.replaced_files.len() < UNUSUAL {
+                let path = field(line, 1).unwrap_or_default().to_owned();
+                open.replaced_files.push((path, field(now, 2).unwrap_or_default().to_owned()));
+            }
+        }
+        open.last = (added, line.to_owned());
+    }
+
+    fn line(&mut self, line: &ReviewLine) -> Result<(), TransferError> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        match line {
+            ReviewLine::Begin { base, packages } => {
+                (open.state.packages_before, open.state.packages) = (*base, *packages);
+                Ok(())
+            }
+            ReviewLine::Signer(signer) => {
+                open.signers.push(signer.clone());
+                Ok(())
+            }
+            ReviewLine::Package(side, package) => {
+                if open.group.is_other(&package.group) {
+                    self.end_group();
+                }
+                let taken = self.open.as_mut().is_none_or(|open| open.group.take(*side, package));
+                if taken {
+                    Ok(())
+                } else {
+                    Err(TransferError::Unwritten { why: "a group has too many packages" })
+                }
+            }
+            ReviewLine::Advisory(advisory) => {
+                let text =
+                    advisory.title.len() + advisory.references.iter().map(|r| r.len() + 16).sum::<usize>();
+                if self.room.advisories == 0 || self.room.text < text {
+                    open.state.advisories_omitted += 1;
+                    return Ok(());
+                }
+                self.room.advisories -= 1;
+                self.room.text -= text;
+                open.state.advisories.push(AdvisoryRow {
+                    id: advisory.id.clone(),
+                    kind: advisory.kind.clone(),
+                    severity: advisory.severity.clone(),
+                    title: advisory.title.clone(),
+                    references: advisory.references.clone(),
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// Turns the lines of a group into changes.
+    fn end_group(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        let Some(format) = &open.format else { return };
+        let group = std::mem::take(&mut open.group);
+        let replaced = &mut open.replaced;
+        let state = &mut open.state;
+        let (number, current) = (self.review.states.len(), state.current);
+        group.changes(format.as_ref(), &mut |row| {
+            state.counts.count(row.change.change);
+            state.counts.bytes = state.counts.bytes.saturating_add(row.bytes);
+            let change = row.change;
+            if current {
+                self.moves.note(number, &change, row.old_sha256.as_ref(), row.new_sha256.as_ref());
+                if let Some(unusual) = unusual(&state.repository, &change, row.old_sha256) {
+                    if let Unusual::Replaced { new, .. } = &unusual
+                        && replaced.len() < UNUSUAL
+                    {
+                        replaced.insert(new.clone());
+                    }
+                    remember(&mut self.review, unusual);
+                }
+            }
+            if row.bytes > 0 {
+                large(&mut self.largest, &state.repository, &change, row.bytes);
+            }
+            let text = change.name.len()
+                + change.architecture.len()
+                + [&change.old, &change.new].into_iter().flatten().map(String::len).sum::<usize>();
+            if self.room.changes == 0 || self.room.text < text {
+                state.changes_omitted += 1;
+                return;
+            }
+            self.room.changes -= 1;
+            self.room.text -= text;
+            state.changes.push(change);
+        });
+    }
+
+    fn close(&mut self) {
+        self.end_group();
+        let Some(open) = self.open.take() else { return };
+        let mut state = open.state;
+        (state.keys, state.proven) = (keys(&open.signers), proven(&state, &open.signers));
+        if state.current {
+            for unusual in of_signers(&state) {
+                remember(&mut self.review, unusual);
+            }
+            for (path, digest) in open.replaced_files {
+                // a package that was replaced is named already, by its version
+                if !open.replaced.contains(&digest) {
+                    let repository = state.repository.clone();
+                    remember(&mut self.review, Unusual::FileReplaced { repository, path });
+                }
+            }
+        }
+        self.review.counts.add(&state.counts);
+        self.review.states.push(state);
+    }
+
+    fn finish(mut self) -> Result<Review, TransferError> {
+        self.close();
+        if self.states.next().is_some() {
+            return Err(TransferError::Contradiction { bundle: self.manifest.name()?, what: "the states" });
+        }
+        let names: Vec<String> = self.review.states.iter().map(|s| s.repository.clone()).collect();
+        for moved in self.moves.found(&names) {
+            remember(&mut self.review, moved);
+        }
+        self.review.unusual.sort_by_cached_key(|unusual| (!unusual.is_grave(), unusual.clone()));
+        self.review.largest = self.largest;
+        Ok(self.review)
+    }
+}
+
+/// Adds something unusual, or counts it where there are too many.
+fn remember(review: &mut Review, unusual: Unusual) {
+    if review.unusual.len() < UNUSUAL { review.unusual.push(unusual) } else { review.unusual_omitted += 1 }
+}
+
+/// Returns the bytes of a line that lists a payload.
+fn payload(line: &str) -> Option<u64> {
+    let (head, role) = line.rsplit_once('\t')?;
+    if role != "payload" || !line.starts_with("file\t") {
+        return None;
+    }
+    head.rsplit_once('\t')?.1.parse().ok()
+}
+
+fn field(line: &str, number: usize) -> Option<&str> {
+    line.split('\t').nth(number)
+}
+
+/// Returns what is unusual about a change by itself.
+fn unusual(repository: &str, change: &Change, old: Option<Digest>) -> Option<Unusual> {
+    let repository = repository.to_owned();
+    let name = change.name.clone();
+    let (before, now) = (change.old.clone()?, change.new.clone()?);
+    match change.change {
+        What::Downgraded => Some(Unusual::Downgrade { repository, name, old: before, new: now }),
+        What::Replaced => Some(Unusual::Replaced {
+            repository,
+            name,
+            version: now,
+            old: old.map(|digest| digest.hex()).unwrap_or_default(),
+            new: change.sha256.clone().unwrap_or_default(),
+        }),
+        _ => None,
+    }
+}
+
+/// Keeps a package if it is one of the largest.
+fn large(largest: &mut Vec<Large>, repository: &str, change: &Change, size: u64) {
+    if largest.len() == LARGEST && largest.last().is_some_and(|least| least.size >= size) {
+        return;
+    }
+    let version = change.new.clone().unwrap_or_default();
+    let this = Large { repository: repository.to_owned(), name: change.name.clone(), version, size };
+    // of equal ones the first stands before
+    let at = largest.partition_point(|there| there.size >= size);
+    largest.insert(at, this);
+    largest.truncate(LARGEST);
+}
+
+/// Puts the keys together, each with all that it does.
+fn keys(signers: &[Signer]) -> Vec<Key> {
+    let mut keys: Vec<Key> = Vec::new();
+    for signer in signers {
+        let at = keys.iter().position(|key| key.fingerprint == signer.key.0).unwrap_or_else(|| {
+            let fingerprint = signer.key.0.clone();
+            let (metadata, packages, evidence) = (Since::Never, Since::Never, Since::Never);
+            keys.push(Key { fingerprint, metadata, packages, evidence });
+            keys.len() - 1
+        });
+        let Some(key) = keys.get_mut(at) else { continue };
+        let since = match signer.side {
+            Side::Base => Since::Gone,
+            Side::Both => Since::Before,
+            Side::New => Since::Now,
+        };
+        match signer.kind {
+            SignerKind::Key => key.evidence = since,
+            SignerKind::Packages => key.packages = since,
+            SignerKind::Signed => key.metadata = since,
+        }
+    }
+    keys.sort_by(|a, b| a.fingerprint.cmp(&b.fingerprint));
+    keys
+}
+
+fn proven(state: &StateReview, signers: &[Signer]) -> Proven {
+    let by = |kind| signers.iter().any(|s| s.kind == kind && s.side != Side::Base);
+    match (state.format.as_str(), state.mode.as_str()) {
+        (_, "hosted") => Proven::Own,
+        _ if by(SignerKind::Signed) => Proven::Signed,
+        _ if by(SignerKind::Packages) => Proven::Packages,
+        ("pypi", _) => Proven::Digests,
+        _ => Proven::Unsigned,
+    }
+}
+
+/// Returns what is unusual about upstream's signatures, and about the state as a whole.
+fn of_signers(state: &StateReview) -> Vec<Unusual> {
+    let repository = || state.repository.clone();
+    let only = |wanted: &dyn Fn(&Key) -> bool| -> Vec<String> {
+        state.keys.iter().filter(|key| wanted(key)).map(|key| key.fingerprint.clone()).collect()
+    };
+    let gone = only(&|key| key.metadata == Since::Gone);
+    let new = only(&|key| key.metadata == Since::Now);
+    let (signed_before, signed) =
+        (state.keys.iter().any(|k| k.metadata.was_before()), state.proven == Proven::Signed);
+    let mut found = Vec::new();
+    if signed_before && !signed {
+        found.push(Unusual::SignatureGone { repository: repository() });
+    } else if signed_before && !(gone.is_empty() && new.is_empty()) {
+        found.push(Unusual::KeyChanged { repository: repository(), gone, new });
+    }
+    if !state.incremental {
+        found.push(Unusual::NewRepository { repository: repository() });
+    }
+    match state.proven {
+        Proven::Unsigned if !signed_before => found.push(Unusual::Unsigned { repository: repository() }),
+        Proven::Digests => found.push(Unusual::DigestsOnly { repository: repository() }),
+        _ => {}
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;
