@@ -216,6 +216,7 @@ fn write(
         cell: CELL,
         volumes: done.iter().filter_map(Done::file).collect(),
         parity: None,
+        origins: Vec::new(),
         counts: Counts { records: totals.records, blobs: count, bytes },
     };
     let input = File::open(&index_path).map_err(|e| TransferError::io(&index_path, e))?;

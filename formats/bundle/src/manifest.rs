@@ -152,6 +152,16 @@ pub struct VolumeFile {
     pub sha256: Digest,
 }
 
+/// A file that is named by its digest: `origin/<16 digits>.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OriginFile {
+    /// Its bytes.
+    pub size: u64,
+    /// Its SHA-256.
+    pub sha256: Digest,
+}
+
 /// How much a bundle holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -233,6 +243,8 @@ pub struct Manifest {
     pub volumes: Vec<VolumeFile>,
     /// How index and volumes are protected; none where they are not.
     pub parity: Option<Parity>,
+    /// Proofs of the collectors that its states came from, rising by their digests.
+    pub origins: Vec<OriginFile>,
     /// How much it holds.
     pub counts: Counts,
 }

@@ -1,5 +1,5 @@
 //! What proves to a third party what a collector signed: a bundle's manifest, its signatures and its trust chain in one file
-//! (specification §13).
+//! (specification §12).
 //!
 //! A site that hands states on puts the proofs of the bundles that brought them into its own bundles, so that the last site can
 //! demand the first collector's signature.
@@ -27,6 +27,8 @@ pub struct Proof {
     pub manifest: Vec<u8>,
     /// Armoured SSHSIG signatures over it in namespace `chantal-bundle`, rising.
     pub signatures: Vec<Vec<u8>>,
+    /// The same in namespace `chantal-approval`.
+    pub approvals: Vec<Vec<u8>>,
     /// The trust chain, from version 1 on.
     pub trust: Vec<Link>,
 }
@@ -53,6 +55,7 @@ struct Text {
     format: u32,
     manifest: String,
     signatures: Vec<String>,
+    approvals: Vec<String>,
     trust: Vec<LinkText>,
 }
 
@@ -74,6 +77,7 @@ impl Proof {
         Ok(Self {
             manifest: text.manifest.into_bytes(),
             signatures: into_bytes(text.signatures),
+            approvals: into_bytes(text.approvals),
             trust: text.trust.into_iter().map(link).collect(),
         })
     }
@@ -96,6 +100,7 @@ impl Proof {
             format: FORMAT,
             manifest: utf8(&self.manifest).ok_or_else(no_text)?,
             signatures: signatures(&self.signatures),
+            approvals: signatures(&self.approvals),
             trust: self.trust.iter().map(link).collect::<Result<_, ProofError>>()?,
         };
         check(&text)?;
@@ -121,6 +126,7 @@ fn check(text: &Text) -> Result<(), ProofError> {
     rule((1..=TRUST_VERSION as usize).contains(&text.trust.len()), "the trust chain is empty or too long")?;
     rule(text.trust.iter().all(|l| l.document.len() <= TRUST_BYTES), "a trust document is too long")?;
     signatures(&text.signatures)?;
+    signatures(&text.approvals)?;
     text.trust.iter().try_for_each(|l| signatures(&l.signatures))
 }
 
@@ -139,6 +145,7 @@ mod tests {
         Proof {
             manifest: b"{\n  \"chantal-bundle\": 1\n}\n".to_vec(),
             signatures: vec![b"two\n".to_vec(), b"one\n".to_vec(), b"two\n".to_vec(), vec![0xff]],
+            approvals: vec![b"three\n".to_vec()],
             trust: vec![link("{}\n"), link("{ }\n")],
         }
     }

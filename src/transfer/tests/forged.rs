@@ -87,6 +87,7 @@ impl Forgery {
             cell: CELL,
             volumes: Vec::new(),
             parity: None,
+            origins: Vec::new(),
             counts: self.counts,
         };
         let reviewed = review::make(&manifest, bytes.as_slice(), open_size)

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use chantal_contract::limits::{
     BUNDLE_FEATURES, BUNDLE_INDEX_BYTES, BUNDLE_INDEX_OPEN_BYTES, BUNDLE_PRESUMED, BUNDLE_STATES, CELL_BYTES,
-    CELL_BYTES_LEAST, PARITY_FILES, REVIEW_HTML_BYTES, REVIEW_JSON_BYTES, STATE_NAMES, TRUST_VERSION,
-    VOLUME_BYTES, VOLUMES,
+    CELL_BYTES_LEAST, ORIGINS, PARITY_FILES, PROOF_BYTES, REVIEW_HTML_BYTES, REVIEW_JSON_BYTES, STATE_NAMES,
+    TRUST_VERSION, VOLUME_BYTES, VOLUMES,
 };
 
-use crate::parity::{Layout, SHARD};
+use crate::{
+    parity::{Layout, SHARD},
+    proof,
+};
 
 use super::{Base, Delivery, FEATURES, Manifest, ManifestError, VERSION};
 
@@ -72,6 +75,14 @@ fn limits(manifest: &Manifest) -> Result<(), ManifestError> {
         at_most("a volume's size", volume.size.get(), VOLUME_BYTES)?;
     }
     rule(manifest.review.page >= 1, "the review's page has no version")?;
+    count("origins", manifest.origins.len(), ORIGINS)?;
+    for origin in &manifest.origins {
+        at_most("an origin proof's size", origin.size, PROOF_BYTES as u64)?;
+    }
+    rule(
+        manifest.origins.is_sorted_by(|a, b| proof::path(&a.sha256) < proof::path(&b.sha256)),
+        "the origin proofs do not rise",
+    )?;
     rule(
         manifest.cell.is_power_of_two() && (CELL_BYTES_LEAST..=CELL_BYTES).contains(&manifest.cell),
         "the cell is no power of two between 256 KiB and 1 MiB",

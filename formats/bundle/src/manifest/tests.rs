@@ -1,7 +1,8 @@
 use super::*;
 use crate::parity::{ParityFile, ParityGroup};
 use chantal_contract::limits::{
-    BUNDLE_STATES, CELL_BYTES_LEAST, REVIEW_HTML_BYTES, REVIEW_JSON_BYTES, STATE_NAMES, VOLUME_BYTES, VOLUMES,
+    BUNDLE_STATES, CELL_BYTES_LEAST, PROOF_BYTES, REVIEW_HTML_BYTES, REVIEW_JSON_BYTES, STATE_NAMES,
+    VOLUME_BYTES, VOLUMES,
 };
 
 fn name(text: &str) -> Name {
@@ -39,6 +40,10 @@ fn parity() -> Parity {
     Parity { shard: 16_384, index: group(b"p0"), groups: vec![group(b"p1")] }
 }
 
+fn origin(text: &str) -> OriginFile {
+    OriginFile { size: 1, sha256: Digest::of(text.as_bytes()) }
+}
+
 /// A manifest that keeps every rule.
 pub(crate) fn sample() -> Manifest {
     let mut named = state("bookworm", "b1", Some("b0"));
@@ -67,6 +72,7 @@ pub(crate) fn sample() -> Manifest {
         cell: CELL,
         volumes: vec![VolumeFile { size: NonZeroU64::MIN, sha256: Digest::of(b"v") }],
         parity: Some(parity()),
+        origins: vec![origin("b"), origin("a")],
         counts: Counts { records: 0, blobs: 1, bytes: 1 },
     }
 }
@@ -122,7 +128,7 @@ fn another_form_is_refused() {
 #[test]
 fn every_rule_is_kept() {
     type Break = fn(&mut Manifest);
-    let breaks: [(&str, Break); 27] = [
+    let breaks: [(&str, Break); 30] = [
         ("another shard", |m| m.parity.as_mut().unwrap().shard = 8192),
         ("an unprotected volume", |m| m.parity.as_mut().unwrap().groups.clear()),
         ("a volume protected twice", |m| {
@@ -154,6 +160,9 @@ fn every_rule_is_kept() {
         ("a cell that is no power of two", |m| m.cell = 300_000),
         ("a page without a version", |m| m.review.page = 0),
         ("a cell that is too small", |m| m.cell = CELL_BYTES_LEAST / 2),
+        ("origins out of order", |m| m.origins.reverse()),
+        ("an origin twice", |m| m.origins[1] = m.origins[0]),
+        ("an origin that is too long", |m| m.origins[0].size = PROOF_BYTES as u64 + 1),
         ("blobs without volumes", |m| m.volumes.clear()),
         ("too long names", |m| m.collector = SiteName::new(&"c".repeat(64)).unwrap()),
     ];
