@@ -13,6 +13,7 @@ mod inspect;
 mod lines;
 mod medium;
 mod missing;
+mod repair;
 mod review;
 mod sorter;
 mod strays;
@@ -24,10 +25,13 @@ use jiff::Timestamp;
 use crate::{report::Reporter, store::Store};
 
 pub use error::{MissingBase, TransferError};
-pub use export::{ExportPlan, ExportRequest, How, OutFault, PlannedState, VOLUME_SIZE, Written, plan_export};
+pub use export::{
+    AfterWrite, ExportPlan, ExportRequest, How, OutFault, PlannedState, VOLUME_SIZE, Written, plan_export,
+};
 pub use held::Since;
 pub use import::{ImportOutcome, Imported, import};
 pub use inspect::{Inspection, Verification, VolumeVerdict, inspect, verify};
+pub use repair::Damage;
 pub use survey::Policies;
 
 /// Writes a bundle, or finds that nothing is new; see [`ExportRequest`]. What the store lacks for it is named with who needs it.

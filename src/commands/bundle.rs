@@ -18,7 +18,7 @@ use crate::{
         table::Align::{Left, Right},
     },
     store::Delivery,
-    transfer::{self, Inspection, Verification, VolumeVerdict},
+    transfer::{self, Damage, Inspection, Verification, VolumeVerdict},
 };
 
 /// Look at bundles, prove them, list what was carried
@@ -179,9 +179,35 @@ struct Verdict {
     path: String,
     good: bool,
     whole: bool,
+    sound: bool,
     volumes: Vec<VolumeRow>,
+    damage: Vec<DamageRow>,
+    spare: Vec<String>,
     sums: Vec<String>,
     notes: Vec<String>,
+}
+
+/// Damage of a volume, and what became of it.
+#[derive(Serialize)]
+pub struct DamageRow {
+    volume: u32,
+    lost: bool,
+    repaired: bool,
+    bytes: u64,
+    /// Where the damaged bytes begin and where they end.
+    ranges: Vec<(u64, u64)>,
+}
+
+impl From<&Damage> for DamageRow {
+    fn from(damage: &Damage) -> Self {
+        Self {
+            volume: damage.volume.get(),
+            lost: damage.lost,
+            repaired: damage.is_repaired(),
+            bytes: damage.bytes(),
+            ranges: damage.ranges.iter().map(|range| (range.start, range.end)).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -198,6 +224,7 @@ impl From<&Verification> for Verdict {
             let (word, error) = match verdict {
                 VolumeVerdict::Good => ("good", None),
                 VolumeVerdict::Absent => ("absent", None),
+                VolumeVerdict::Repairable => ("repairable", None),
                 VolumeVerdict::Bad(error) => ("bad", Some(error.to_string())),
             };
             VolumeRow { number: number.get(), verdict: word, error }
@@ -207,7 +234,10 @@ impl From<&Verification> for Verdict {
             path: verification.inspection.path.display().to_string(),
             good: verification.is_good(),
             whole: verification.is_whole(),
+            sound: verification.is_sound(),
             volumes: verification.volumes.iter().map(row).collect(),
+            damage: verification.damage.iter().map(DamageRow::from).collect(),
+            spare: verification.spare.clone(),
             sums: verification.sums.clone(),
             notes: verification.inspection.notes.clone(),
         }
@@ -229,7 +259,7 @@ pub enum Asked {
     WhatImportAsks,
 }
 
-/// Proves every byte that is at hand: exit code 3 where something is bad, 4 where something is not at hand.
+/// Proves every byte that is at hand: exit code 3 where something is bad, 4 where something is not at hand or had to be repaired.
 pub fn verify(paths: &[PathBuf], asked: Asked, context: &Context) -> anyhow::Result<Ending> {
     let (_, store) = context.open()?;
     let verifications = transfer::verify(&store, paths, context.reporter.as_ref())?;
@@ -248,17 +278,25 @@ pub fn verify(paths: &[PathBuf], asked: Asked, context: &Context) -> anyhow::Res
                 .filter(|(_, verdict)| matches!(verdict, VolumeVerdict::Absent))
                 .map(|(number, _)| *number)
                 .collect();
-            lines.push(match (verdict.good, absent.is_empty()) {
-                (true, true) => format!("{}: good, every byte", verdict.bundle),
-                (true, false) => {
-                    format!("{}: what is at hand is good; not at hand: {}", verdict.bundle, listed(&absent))
+            let bundle = &verdict.bundle;
+            lines.push(match (verdict.good, absent.is_empty(), verdict.sound) {
+                (false, _, _) => format!("{bundle}: BAD"),
+                (true, false, _) => {
+                    format!("{bundle}: what is at hand is good; not at hand: {}", listed(&absent))
                 }
-                (false, _) => format!("{}: BAD", verdict.bundle),
+                (true, true, false) => format!("{bundle}: damaged, and an import can do without what is"),
+                (true, true, true) => format!("{bundle}: good, every byte"),
             });
         }
         lines.join("\n")
     })?;
-    for verdict in &verified.bundles {
+    for (verdict, verification) in verified.bundles.iter().zip(&verifications) {
+        for damage in &verification.damage {
+            complain(&format!("{}: {}: {}", verdict.bundle, damage.volume.file_name(), damage.words()));
+        }
+        for line in &verdict.spare {
+            complain(&format!("{}: {line}", verdict.bundle));
+        }
         for volume in
             verdict.volumes.iter().filter_map(|volume| volume.error.as_ref().map(|e| (volume.number, e)))
         {
@@ -272,7 +310,7 @@ pub fn verify(paths: &[PathBuf], asked: Asked, context: &Context) -> anyhow::Res
     }
     Ok(if verified.bundles.iter().any(|verdict| !verdict.good) {
         Ending::Refused
-    } else if verified.bundles.iter().any(|verdict| !verdict.whole) {
+    } else if verified.bundles.iter().any(|verdict| !verdict.whole || !verdict.sound) {
         Ending::Partly
     } else {
         Ending::Done

@@ -1,7 +1,8 @@
 //! `chantal export`: a signed bundle of what a site does not hold yet.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
+use chantal_bundle::parity::{Parity, Percent, PercentError, Survival};
 use chantal_contract::SiteName;
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     config::{Size, closest},
     report::human::{count, size},
-    transfer::{self, ExportPlan, ExportRequest, How, Since, Written},
+    transfer::{self, AfterWrite, ExportPlan, ExportRequest, How, Since, Written},
 };
 
 /// Write a signed bundle of what a site does not hold yet
@@ -33,9 +34,57 @@ pub struct Args {
     /// The most bytes of one volume; what the configuration says when left out
     #[arg(long, value_name = "SIZE")]
     volume_size: Option<Size>,
+    /// Write so much parity beside the volumes, of their size (`10%`), or `none`; what the configuration says when left out
+    #[arg(long, value_name = "N%")]
+    parity: Option<Share>,
+    /// Read the written files back from the medium, past the memory of this machine, and compare
+    #[arg(long, conflicts_with = "dry_run")]
+    verify_after_write: bool,
     /// Say what would travel, and write nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+/// A percentage, or `none`.
+#[derive(Clone, Copy, Debug)]
+struct Share(Option<Percent>);
+
+impl FromStr for Share {
+    type Err = PercentError;
+    fn from_str(text: &str) -> Result<Self, PercentError> {
+        if text == "none" { Ok(Self(None)) } else { text.parse().map(|percent| Self(Some(percent))) }
+    }
+}
+
+/// Damage that the parity of a bundle makes up for.
+#[derive(Serialize)]
+struct Survives {
+    files: u32,
+    of: u32,
+    stretch_bytes: u64,
+    scattered_bytes: u64,
+}
+
+impl From<Survival> for Survives {
+    fn from(survival: Survival) -> Self {
+        let Survival { files, of, stretch, scattered } = survival;
+        Self { files, of, stretch_bytes: stretch, scattered_bytes: scattered }
+    }
+}
+
+/// Says in words what damage is made up for.
+fn survives(survival: &Survives) -> String {
+    let mut parts = Vec::new();
+    if survival.files > 0 {
+        let files = if survival.of == 1 { "file" } else { "files" };
+        parts.push(format!("any {} of its {} {files}", survival.files, survival.of));
+    } else {
+        parts.push(format!("any {} in one stretch", size(survival.stretch_bytes)));
+    }
+    if survival.scattered_bytes > 0 {
+        parts.push(format!("about {} of bad sectors anywhere", size(survival.scattered_bytes)));
+    }
+    format!("survives the loss of {}", parts.join(", or of "))
 }
 
 #[derive(Serialize)]
@@ -48,6 +97,8 @@ struct Exported {
     states: Vec<State>,
     without: Vec<String>,
     unacknowledged: Option<String>,
+    parity_bytes: u64,
+    survives: Option<Survives>,
 }
 
 #[derive(Serialize)]
@@ -75,6 +126,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         out: &args.out,
         since: Since::from(args.since.as_str()),
         volume_size: args.volume_size.unwrap_or(site.volume_size).bytes(),
+        parity: args.parity.map_or(site.parity, |share| share.0),
+        after_write: if args.verify_after_write { AfterWrite::ReadBack } else { AfterWrite::Trust },
         created: transfer::created(context.now).map_err(|text| {
             Usage::new(
                 format!("`SOURCE_DATE_EPOCH` is `{text}`, which is no number of seconds"),
@@ -104,6 +157,8 @@ fn nothing(dry_run: bool) -> Exported {
         states: Vec::new(),
         without: Vec::new(),
         unacknowledged: None,
+        parity_bytes: 0,
+        survives: None,
     }
 }
 
@@ -171,6 +226,8 @@ fn tell(written: Option<&Written>, args: &Args, context: &Context) -> anyhow::Re
         path: Some(written.path.display().to_string()),
         bytes: written.bytes,
         volumes: written.manifest.volumes.len(),
+        parity_bytes: written.manifest.parity.as_ref().map_or(0, Parity::bytes),
+        survives: Survival::of(&written.manifest.layouts()).map(Survives::from),
         without: written.without.iter().map(ToString::to_string).collect(),
         unacknowledged: written.unacknowledged.clone(),
         ..nothing(false)
@@ -190,5 +247,11 @@ fn tell(written: Option<&Written>, args: &Args, context: &Context) -> anyhow::Re
         count(exported.volumes as u64, "volume"),
         size(written.bytes)
     ));
+    if let Some(survival) = &exported.survives {
+        context.printer.say(&format!("{} of parity: it {}", size(exported.parity_bytes), survives(survival)));
+    }
+    if args.verify_after_write && written.how == How::Now {
+        context.printer.say("every file was read back from the medium and is what was written");
+    }
     Ok(())
 }

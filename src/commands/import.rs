@@ -55,6 +55,8 @@ struct Row {
     have: Vec<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     need: Vec<u32>,
+    /// Volumes that were damaged or lost, and were repaired.
+    repaired: Vec<bundle::DamageRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -154,6 +156,7 @@ fn arrived(imported: &Imported, context: &Context) -> Row {
         repositories,
         blobs: imported.blobs,
         bytes: imported.bytes,
+        repaired: imported.repaired.iter().map(bundle::DamageRow::from).collect(),
         ..blank(Some(imported.bundle.to_string()), "imported")
     }
 }
@@ -167,6 +170,7 @@ fn blank(bundle: Option<String>, outcome: &'static str) -> Row {
         bytes: 0,
         have: Vec::new(),
         need: Vec::new(),
+        repaired: Vec::new(),
         error: None,
     }
 }

@@ -201,7 +201,7 @@ fn explain(error: &yaml::Error) -> (String, Option<String>) {
 }
 
 /// Keys that are only known so as to be refused.
-const FUTURE: [&str; 6] = ["filters", "views", "parity", "helm", "apk", "hosted"];
+const FUTURE: [&str; 5] = ["filters", "views", "helm", "apk", "hosted"];
 /// Keys that only the main file holds.
 const MAIN: [&str; 5] = ["role", "site", "key", "storage", "download"];
 

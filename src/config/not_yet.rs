@@ -13,4 +13,4 @@ macro_rules! not_yet {
         }
     )*};
 }
-not_yet!(filters, views, parity, helm, apk, hosted);
+not_yet!(filters, views, helm, apk, hosted);

@@ -1,12 +1,12 @@
 //! Where things lie, how they are fetched, and to whom they go.
 
+use chantal_bundle::parity::Percent;
 use chantal_contract::name::{Name, SiteName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     fault::Place,
-    not_yet,
     quantity::{Rate, Size, Time},
     text::{FilePath, Text},
 };
@@ -173,10 +173,10 @@ pub struct Site {
     /// The most bytes of one volume: what the medium takes.
     #[serde(default = "volume_size")]
     pub volume_size: Size,
-    #[serde(default, deserialize_with = "not_yet::parity", skip_serializing)]
-    #[schemars(skip)]
-    #[expect(dead_code, reason = "known only so as to be refused")]
-    parity: (),
+    /// How much parity is written beside the volumes, of their size: `10%`. None when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", regex(pattern = "^[0-9]{1,3}%$"))]
+    pub parity: Option<Percent>,
     /// Where it stands.
     #[serde(skip)]
     pub(super) place: Place,

@@ -143,7 +143,10 @@ hint: it is part of the design and comes with a later version; take the key out"
     let apt = "apt: { suites: [s], components: [main], architectures: [amd64] }";
     for (more, key) in [
         ("views: []\n".into(), "`views` is not supported yet"),
-        ("sites:\n  - { name: p, repositories: [], parity: 10% }\n".into(), "`parity` is not supported yet"),
+        (
+            "sites:\n  - { name: p, repositories: [], parity: 0% }\n".into(),
+            "`0%` is no percentage from 1 to 100",
+        ),
         ("repositories:\n  - { name: a, helm: {} }\n".into(), "`helm` is not supported yet"),
         ("repositories:\n  - { name: a, apk: {} }\n".into(), "`apk` is not supported yet"),
         ("repositories:\n  - { name: a, mode: hosted }\n".into(), "`mode: hosted` is not supported yet"),
@@ -384,7 +387,7 @@ fn what_is_shown_can_be_read_again() {
     let text = format!(
         "{HEAD}download: {{ parallel: 4, rate_limit: 50MB/s, proxy: \"${{CARGO_MANIFEST_DIR}}\" }}\n\
          repositories:\n  - {{ name: a, url: 'file://${{CARGO_MANIFEST_DIR}}/x', verify: {{ packages: off }}, rpm: }}\n\
-         sites:\n  - {{ name: p, repositories: [a], volume_size: 700MB }}\n"
+         sites:\n  - {{ name: p, repositories: [a], volume_size: 700MB, parity: 10% }}\n"
     );
     let dir = tree(&[("chantal.yaml", &text)]);
     let config = Config::load(&dir.path().join("chantal.yaml")).unwrap();
@@ -397,6 +400,7 @@ fn what_is_shown_can_be_read_again() {
     let again = Config::load(&dir.path().join("chantal.yaml")).unwrap();
     assert_eq!(again.show().unwrap(), shown);
     assert_eq!(again.sites[0].volume_size.bytes(), 700_000_000);
+    assert_eq!(again.sites[0].parity.map(|p| p.to_string()).as_deref(), Some("10%"));
 }
 
 #[test]
@@ -406,7 +410,7 @@ fn the_schema_knows_every_key_and_no_later_one() {
     for key in ["repositories", "volume_size", "client_cert", "password_env", "suites", "stall_timeout"] {
         assert!(text.contains(&format!("\"{key}\"")), "{key}");
     }
-    for key in ["filters", "views", "parity", "helm", "apk"] {
+    for key in ["filters", "views", "helm", "apk"] {
         assert!(schema.pointer(&format!("/properties/{key}")).is_none(), "{key}");
         assert!(schema.pointer(&format!("/$defs/Repository/properties/{key}")).is_none(), "{key}");
     }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use chantal_bundle::{KeyFingerprint, Manifest, PublicKey, TrustDocument, manifest::TrustLink};
+use chantal_bundle::{KeyFingerprint, Manifest, PublicKey, TrustDocument, manifest::TrustLink, seal};
 use chantal_contract::{Digest, SiteName, limits::TRUST_BYTES};
 
 use super::{
     TransferError,
-    medium::{self, Front},
+    medium::{self, Front, Places},
 };
 use crate::{
     store::Store,
@@ -34,17 +34,44 @@ pub(super) type News = Vec<TrustDocument>;
 pub(super) struct Judged {
     pub news: News,
     pub verdict: Result<Admitted, TransferError>,
+    /// What was read from `copy/`, as the first of it could not be read or believed.
+    pub copied: Vec<&'static str>,
 }
 
 /// Looks at a bundle's front; parses its manifest only after the signature over it was found good.
+///
+/// Where that fails and there are second copies, every way to put the front together from both is tried: damage of one copy is no
+/// reason to refuse, and what is believed has passed the same checks.
 pub(super) fn judge(store: &Store, dir: &Path) -> Result<Judged, TransferError> {
-    let front = medium::front(dir)?;
+    let first = judge_front(store, dir, medium::front(dir));
+    let believed = |judged: &Result<Judged, TransferError>| matches!(judged, Ok(j) if j.verdict.is_ok());
+    if believed(&first) || !dir.join(seal::COPY).is_dir() {
+        return first;
+    }
+    for places in Places::others() {
+        let mut other = judge_front(store, dir, medium::front_at(dir, places));
+        if believed(&other) {
+            if let Ok(judged) = &mut other {
+                judged.copied = places.copied();
+            }
+            return other;
+        }
+    }
+    first
+}
+
+fn judge_front(
+    store: &Store,
+    dir: &Path,
+    front: Result<Front, TransferError>,
+) -> Result<Judged, TransferError> {
+    let front = front?;
     let accepted = accepted(store, dir, &front)?;
     let news = trust::document::follow(&accepted, &front.chain)
         .map_err(|source| TransferError::Untrusted { path: dir.into(), source })?;
     let current = news.last().unwrap_or(&accepted);
     let verdict = admit(dir, current, front);
-    Ok(Judged { news, verdict })
+    Ok(Judged { news, verdict, copied: Vec::new() })
 }
 
 /// Finds the accepted document that the chain contains; without one, says which is nearest.

@@ -11,6 +11,7 @@ use chantal_bundle::{
     delta::{LinesError, PatchError},
     index::IndexError,
     manifest::ManifestError,
+    parity::{CodeError, LayoutError},
     volume::{PackError, UnpackError},
 };
 use chantal_contract::{Digest, Mismatch, Name, SiteName};
@@ -138,6 +139,31 @@ pub enum TransferError {
         path: PathBuf,
         /// Why.
         source: OutFault,
+    },
+    /// The parity code refused.
+    #[error(transparent)]
+    Parity {
+        /// Why.
+        source: CodeError,
+    },
+    /// The numbers that parity would be cut by do not fit.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// What was written reads back otherwise.
+    #[error("`{}` reads back otherwise than it was written", path.display())]
+    ReadBack {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The medium is too small for the bundle, or filled up while it was being written; nothing of it was left.
+    #[error("`{}` has {free} bytes free, the bundle needs {needed}", path.display())]
+    Full {
+        /// Where the bundle was to be.
+        path: PathBuf,
+        /// What the bundle needs, in bytes, as far as is known.
+        needed: u64,
+        /// What was free for it, in bytes.
+        free: u64,
     },
     /// A directory stands where the bundle would.
     #[error("`{}` exists and is not the bundle that would be written there", path.display())]
@@ -437,6 +463,16 @@ impl TransferError {
         Self::Io { path: path.into(), source }
     }
 
+    /// Tells whether a file or its medium was not there any more when it was to be read.
+    pub(super) fn is_gone(&self) -> bool {
+        use rustix::io::Errno;
+        let gone = [Errno::NOENT, Errno::NODEV, Errno::NXIO, Errno::NOMEDIUM, Errno::STALE, Errno::NOTCONN];
+        let (Self::Io { source, .. } | Self::Volume { source: UnpackError::Io(source), .. }) = self else {
+            return false;
+        };
+        Errno::from_io_error(source).is_some_and(|errno| gone.contains(&errno))
+    }
+
     /// Tells whether a proof failed, as opposed to a machine: exit code 3.
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -521,10 +557,20 @@ impl TransferError {
             Self::Replayed { .. } => {
                 Some("the collector was set back; there, `chantal export` with a new epoch cures it".into())
             }
-            Self::Damaged { .. } => {
-                Some("what was good is kept: copy the damaged volumes again and run the import once more".into())
-            }
+            Self::Damaged { .. } => Some(
+                "what was good is kept: copy the damaged volumes again, or bring all media of the bundle with their parity files \
+                 together, and run the import once more; a receipt (`chantal receipt create`) asks for what is missing"
+                    .into(),
+            ),
+            Self::Full { .. } => Some(
+                "nothing was left there or noted: run the same command with `--out` on a larger medium, or free some of this one"
+                    .into(),
+            ),
+            Self::ReadBack { .. } => Some(
+                "medium or drive fail: run the same command with `--out` on another one; nothing was noted".into(),
+            ),
             Self::Out { path, source } => Some(source.hint(path)),
+            Self::Io { source, .. } => device(source),
             Self::Exists { path } => Some(format!("move `{}` away", path.display())),
             Self::NoSpace { .. } => Some("`chantal gc` frees what no snapshot needs".into()),
             Self::WrongSite { addressee, .. } => {
@@ -540,6 +586,19 @@ impl TransferError {
 
 fn quoted(addresses: &[Address]) -> Vec<String> {
     addresses.iter().map(|address| format!("`{address}`")).collect()
+}
+
+/// What helps where a medium is gone, fails, or takes no writing.
+fn device(source: &io::Error) -> Option<String> {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(source)?;
+    if [Errno::IO, Errno::NODEV, Errno::NXIO, Errno::NOMEDIUM, Errno::STALE].contains(&errno) {
+        Some("the medium fails or is gone: insert it again, or another copy, and run the same command".into())
+    } else if errno == Errno::ROFS {
+        Some("it is mounted read-only".into())
+    } else {
+        None
+    }
 }
 
 fn export_command(site: &SiteName) -> String {

@@ -2,7 +2,9 @@
 
 mod deltas;
 mod out;
+mod parity;
 mod plan;
+mod reread;
 mod seal;
 mod volumes;
 
@@ -18,6 +20,7 @@ use chantal_bundle::{
     BundleName, Manifest,
     index::{self, Writer},
     manifest::{self, CELL, Counts, Delivery, IndexFile, ReviewFiles, SmallFile},
+    parity::{Percent, volume_limit},
     volume::Packer,
 };
 use chantal_contract::{Digest, Measured, Name, SiteName};
@@ -29,7 +32,8 @@ pub use plan::{ExportPlan, PlannedState};
 
 use self::{
     deltas::Travellers,
-    seal::{Chain, Shelf},
+    parity::Protect,
+    seal::{Chain, Copies, Shelf},
     volumes::{Done, MemberSpool, Press},
 };
 use super::{
@@ -58,12 +62,26 @@ pub struct ExportRequest<'a> {
     pub since: Since,
     /// The largest size of a volume, in bytes.
     pub volume_size: u64,
+    /// How much parity is written beside the volumes.
+    pub parity: Option<Percent>,
+    /// Whether the written bundle is read back.
+    pub after_write: AfterWrite,
     /// What the bundle says of when it was made: [`created`](super::created), so that equal input gives equal bytes.
     pub created: Timestamp,
     /// Now: what the journal says.
     pub at: Timestamp,
     /// The key that signs it.
     pub key: &'a SiteKey,
+}
+
+/// What is done with a bundle once it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterWrite {
+    /// It is believed to be there.
+    #[default]
+    Trust,
+    /// It is read from the medium, past the page cache, and compared.
+    ReadBack,
 }
 
 /// A bundle that was written.
@@ -128,9 +146,12 @@ pub fn export(
     let Some(plan) = plan::plan(store, request)? else { return Ok(None) };
     let chain = Chain::load(store, request.key)?;
     out::expect(request.out)?;
-    let written = match adopt(&plan, &chain)? {
-        Some(written) => written,
-        None => write(store, request, &plan, &chain, reporter)?,
+    let written = if let Some(written) = adopt(&plan, &chain)? {
+        written
+    } else {
+        let mut needed = 0;
+        let written = write(store, request, &plan, &chain, &mut needed, reporter);
+        written.map_err(|fault| full(request.out, needed, fault))?
     };
     note(store, request, &written)?;
     Ok(Some(written))
@@ -161,9 +182,11 @@ fn write(
     request: &ExportRequest<'_>,
     plan: &ExportPlan,
     chain: &Chain,
+    needed: &mut u64,
     reporter: &dyn Reporter,
 ) -> Result<Written, TransferError> {
-    let shelf = Shelf::new(request.out.join(format!(".{}.partial", plan.bundle)));
+    let copies = if request.parity.is_some() { Copies::Two } else { Copies::One };
+    let shelf = Shelf::new(request.out.join(format!(".{}.partial", plan.bundle)), copies);
     let mut shelf = shelf.map_err(|error| out::closed(request.out, error))?;
     let cell = NonZeroU32::new(CELL).unwrap_or(NonZeroU32::MIN);
     let index_path = shelf.dir.join(index::FILE);
@@ -174,13 +197,18 @@ fn write(
 
     let (states, travellers) = deltas::write(store, plan, &mut index)?;
     let Travellers { mut blobs, count, bytes, mut records, presumed } = travellers;
-    seal::expect_space(&shelf.dir, bytes)?;
+    let share = request.parity.map_or(0, |percent| bytes / 100 * u64::from(percent.get()));
+    *needed = bytes.saturating_add(share);
+    seal::expect_space(&shelf.dir, *needed)?;
+    // What a member has around its content is a kibibyte, at most.
+    let packed = bytes.saturating_add(count << 10);
+    let limit = request.parity.map_or(request.volume_size, |p| volume_limit(request.volume_size, packed, p));
     while let Some(record) = records.take_digest()? {
         index.record(&store.packs().get(&record.digest)?).map_err(of_index)?;
     }
     let task = format!("export {}", plan.bundle);
     reporter.event(Report::Begin { task: &task, items: Some(count), bytes: Some(bytes) });
-    let (done, members) = press(store, request, &shelf.dir, cell, &mut blobs, (&task, reporter))?;
+    let (done, members) = press(store, limit, &shelf.dir, cell, &mut blobs, (&task, reporter))?;
     describe(&done, members, &mut |step| match step {
         Step::Volume(done) => index.volume(done.entry, &done.cells).map_err(of_index),
         Step::Member(member) => index.member(member).map_err(of_index),
@@ -189,10 +217,18 @@ fn write(
     let file = out.finish().map_err(|e| TransferError::io(&index_path, e))?;
 
     chain.write(&mut shelf, request.key)?;
-    shelf.sums.insert(index::FILE.into(), file.sha256);
+    shelf.note(index::FILE, file.sha256);
     for volume in &done {
-        shelf.sums.insert(volume.entry.number.file_name(), volume.entry.measured.sha256);
+        shelf.note(&volume.entry.number.file_name(), volume.entry.measured.sha256);
     }
+    let index = IndexFile { size: file.size, sha256: file.sha256, open_size };
+    let volumes: Vec<_> = done.iter().filter_map(Done::file).collect();
+    reporter.event(Report::End { task: &task });
+    let protect = |percent| {
+        let limit = request.volume_size;
+        Protect { index, volumes: &volumes, percent, limit }.write(&mut shelf, reporter)
+    };
+    let parity = request.parity.map(protect).transpose()?;
     let delivery = match request.since {
         _ if plan.bases.is_empty() && presumed.is_empty() => Delivery::Full,
         Since::Acknowledged => Delivery::Acknowledged,
@@ -211,11 +247,11 @@ fn write(
         bases: plan.bases.clone(),
         presumed,
         states,
-        index: IndexFile { size: file.size, sha256: file.sha256, open_size },
+        index,
         review: NO_REVIEW,
         cell: CELL,
-        volumes: done.iter().filter_map(Done::file).collect(),
-        parity: None,
+        volumes,
+        parity,
         origins: Vec::new(),
         counts: Counts { records: totals.records, blobs: count, bytes },
     };
@@ -225,8 +261,10 @@ fn write(
     shelf.put(manifest::REVIEW_JSON, &made.json)?;
     shelf.put(manifest::REVIEW_HTML, &made.html)?;
     seal::write(&mut shelf, &manifest, request.key)?;
+    if request.after_write == AfterWrite::ReadBack {
+        reread::compare(&shelf, reporter)?;
+    }
     shelf.publish(&plan.path)?;
-    reporter.event(Report::End { task: &task });
     Ok(Written::new(plan, manifest, How::Now))
 }
 
@@ -236,10 +274,23 @@ pub(super) const NO_REVIEW: ReviewFiles = {
     ReviewFiles { page: 1, json: nothing, html: nothing }
 };
 
+/// Says of a full medium what would have been needed; what was written is removed by then.
+fn full(out: &Path, needed: u64, fault: TransferError) -> TransferError {
+    match fault {
+        TransferError::Io { path, source }
+            if source.kind() == io::ErrorKind::StorageFull && path.starts_with(out) =>
+        {
+            let free = seal::free(out).unwrap_or(0);
+            TransferError::Full { path: out.into(), needed: needed.max(free), free }
+        }
+        other => other,
+    }
+}
+
 /// Packs the blobs into volumes; this thread reads and hashes them, those of the press do the rest.
 fn press(
     store: &Store,
-    request: &ExportRequest<'_>,
+    limit: u64,
     dir: &Path,
     cell: NonZeroU32,
     blobs: &mut super::sorter::Sorted,
@@ -248,7 +299,7 @@ fn press(
     let tmp = store.root().join("tmp");
     thread::scope(|scope| {
         let press = Press::start(scope, dir, &tmp, cell)?;
-        let mut packer = Packer::new(request.volume_size, press)?;
+        let mut packer = Packer::new(limit, press)?;
         let mut pack = || -> Result<(), TransferError> {
             while let Some(blob) = blobs.take_digest()? {
                 let mut content = store.pool().open(&blob.digest)?;

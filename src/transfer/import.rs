@@ -3,6 +3,7 @@
 mod blobs;
 mod check;
 mod closure;
+mod heal;
 mod rebuild;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
     fs::File,
     io::{BufReader, Read},
     num::NonZeroU32,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use chantal_bundle::{BundleName, Manifest, VolumeNumber, index, manifest::CarriedState};
@@ -21,12 +22,14 @@ use self::{check::Standing, rebuild::Survey};
 use super::{
     TransferError,
     admit::{self, Admitted},
-    medium, review, strays,
+    medium,
+    repair::{Clinic, Damage, Media},
+    review, strays,
     survey::{Advance, Policies, ReviewSum, survey},
 };
 use crate::{
     report::{Event as Report, Reporter},
-    store::{Carried, Event, Lock, StateRef, Store, StoreError},
+    store::{Batch, Carried, Event, Lock, StateRef, Store, StoreError},
 };
 
 /// What came of one bundle.
@@ -65,6 +68,8 @@ pub struct Imported {
     pub bytes: u64,
     /// Names that were not taken over, as this site gave them to other states.
     pub kept_names: Vec<(CarriedState, SnapshotName)>,
+    /// Volumes that were damaged or lost, and were repaired.
+    pub repaired: Vec<Damage>,
 }
 
 /// All directories and loose volumes of one bundle.
@@ -101,6 +106,11 @@ pub fn import(
     for dir in found.bundles {
         let judged = admit::judge(store, &dir).and_then(|judged| {
             accept(store, &judged.news, at)?;
+            for part in &judged.copied {
+                let subject = dir.display().to_string();
+                let text = format!("`{part}` is damaged and was read from `copy/`");
+                reporter.event(Report::Warning { subject: &subject, text: &text });
+            }
             judged.verdict
         });
         match judged {
@@ -116,7 +126,7 @@ pub fn import(
     }
     if only_loose
         && gathered.is_empty()
-        && let Some(path) = found.loose.values().flatten().next()
+        && let Some(path) = found.loose.any()
     {
         return Err(TransferError::Loose { path: path.clone() });
     }
@@ -176,7 +186,7 @@ fn waiting(store: &Store) -> Result<Vec<Gathered>, TransferError> {
 fn one(
     store: &Store,
     bundle: Gathered,
-    loose: &BTreeMap<VolumeNumber, Vec<PathBuf>>,
+    loose: &Media,
     policies: &Policies<'_>,
     at: Timestamp,
     reporter: &dyn Reporter,
@@ -191,17 +201,17 @@ fn one(
     let job = Job { store, admitted: &admitted, name: &name, reporter };
     // a page that says something else was read by somebody: nothing of its bundle is kept
     dirs.iter().try_for_each(|dir| medium::expect_review(dir, &admitted.manifest.review))?;
-    job.keep_front(&dirs)?;
+    let mut media = loose.clone();
+    for dir in &dirs {
+        media.add(dir)?;
+    }
+    job.keep_front(&dirs, &media)?;
     let mut survey = rebuild::rebuild(&job)?;
     review::check(&admitted.manifest, job.index_file()?)?;
     closure::expect_whole(&job, &mut survey.listed)?;
-    let mut files = loose.clone();
     for dir in &dirs {
         for text in &strays::unusable(dir, job.manifest())? {
             reporter.event(Report::Warning { subject: &name.to_string(), text });
-        }
-        for (number, path) in medium::volumes(dir)? {
-            files.entry(number).or_default().push(path);
         }
     }
     job.expect_space(&survey)?;
@@ -209,7 +219,8 @@ fn one(
         let have: Vec<VolumeNumber> = job.volumes().filter(|n| !survey.missing.contains_key(n)).collect();
         job.note_pending(&have, at)?;
     }
-    let taken = blobs::take(&job, &survey, &files)?;
+    let mut taken = blobs::take(&job, &survey, &media.volumes)?;
+    let repaired = heal::heal(&job, &survey, &media, &mut taken)?;
     let left = blobs::assemble(&job)?;
     if !left.is_empty() {
         let have = job.volumes().filter(|n| !left.contains(n)).collect::<Vec<_>>();
@@ -235,7 +246,8 @@ fn one(
     vetted?;
     let kept_names = job.commit(at)?;
     let manifest = admitted.manifest.clone();
-    let imported = Imported { bundle: name, manifest, blobs: taken.blobs, bytes: taken.bytes, kept_names };
+    let (blobs, bytes) = (taken.blobs, taken.bytes);
+    let imported = Imported { bundle: name, manifest, blobs, bytes, kept_names, repaired };
     Ok(ImportOutcome::Imported(Box::new(imported)))
 }
 
@@ -261,7 +273,7 @@ impl Job<'_> {
     }
 
     /// Puts manifest and index into the pool: the media that bring further volumes need not hold them.
-    fn keep_front(&self, dirs: &[PathBuf]) -> Result<(), TransferError> {
+    fn keep_front(&self, dirs: &[PathBuf], media: &Media) -> Result<(), TransferError> {
         let file = self.manifest().index;
         let batch = self.store.pool().batch()?;
         batch.put(&self.admitted.bytes)?;
@@ -278,7 +290,15 @@ impl Job<'_> {
                 }
             }
             if !kept {
-                return Err(last);
+                let copies: Vec<PathBuf> = dirs.iter().filter_map(|dir| medium::index_file(dir)).collect();
+                let (store, manifest, reporter) = (self.store, self.manifest(), self.reporter);
+                let clinic = Clinic { store, manifest, media, reporter };
+                let Some(mended) = clinic.index(&copies)? else { return Err(last) };
+                let path = Path::new(index::FILE);
+                let expect = Expect::exactly(file.size, vec![file.sha256.into()]);
+                copy_from(&batch, mended, path, &expect).map_err(|_| last)?;
+                let text = "it was damaged or lost, and was repaired from parity";
+                reporter.event(Report::Warning { subject: index::FILE, text });
             }
         }
         Ok(batch.flush()?)
@@ -394,8 +414,12 @@ fn state_of(carried: &CarriedState) -> StateRef {
 }
 
 /// Copies a file of a medium into the pool.
-fn copy(batch: &crate::store::Batch, path: &std::path::Path, expect: &Expect) -> Result<(), TransferError> {
-    let mut input = medium::open(path)?;
+fn copy(batch: &Batch, path: &Path, expect: &Expect) -> Result<(), TransferError> {
+    copy_from(batch, medium::open(path)?, path, expect)
+}
+
+/// Copies what is read into the pool.
+fn copy_from(batch: &Batch, mut input: impl Read, path: &Path, expect: &Expect) -> Result<(), TransferError> {
     let mut blob = batch.writer(expect)?;
     let mut buffer = vec![0; 1 << 18];
     let altered = |error: StoreError| match error {

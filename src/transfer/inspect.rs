@@ -1,5 +1,7 @@
 //! Inspecting and verifying a bundle without importing it: nothing is written but a nameless copy of its index.
 
+mod spare;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
@@ -12,12 +14,19 @@ use chantal_bundle::{
     BundleName, Manifest, VolumeNumber,
     cells::CellList,
     index::{self, Item, Member},
-    manifest, seal, sums,
+    manifest::{self, IndexFile},
+    parity::Parity,
+    seal, sums,
 };
 use chantal_contract::{Digest, Expect};
 use sha2::{Digest as _, Sha256};
 
-use super::{TransferError, admit, medium, review, strays, volume::OpenVolume};
+use super::{
+    TransferError, admit, medium,
+    repair::{Clinic, Damage, Media, cell_lists},
+    review, strays,
+    volume::{OpenVolume, VolumeSource},
+};
 use crate::{
     report::{Event as Report, Reporter},
     store::Store,
@@ -39,6 +48,8 @@ pub struct Inspection {
     pub at_hand: Vec<VolumeNumber>,
     /// What else lies there and is not read, in words.
     pub notes: Vec<String>,
+    /// What was read from `copy/`, as the first of it could not be read or believed.
+    pub copied: Vec<&'static str>,
 }
 
 /// What was found of one volume.
@@ -48,6 +59,8 @@ pub enum VolumeVerdict {
     Good,
     /// It is not at hand.
     Absent,
+    /// It is damaged or lost, and was made anew from parity: an import will do the same.
+    Repairable,
     /// It is not what was signed.
     Bad(TransferError),
 }
@@ -59,12 +72,21 @@ pub struct Verification {
     pub inspection: Inspection,
     /// Each volume.
     pub volumes: Vec<(VolumeNumber, VolumeVerdict)>,
+    /// Damage of volumes, and what became of it.
+    pub damage: Vec<Damage>,
+    /// Files that are damaged or missing and that an import can do without: parity, second copies, or firsts that have one.
+    pub spare: Vec<String>,
     /// Entries of `SHA256SUMS` that contradict the signed manifest, or are missing from it.
     pub sums: Vec<String>,
 }
 
 impl Verification {
-    /// Tells whether everything that is at hand is good, and `SHA256SUMS` says so, too.
+    /// Tells whether nothing had to be repaired, nor may have to be once more is lost.
+    pub fn is_sound(&self) -> bool {
+        self.spare.is_empty() && !self.volumes.iter().any(|(_, v)| matches!(v, VolumeVerdict::Repairable))
+    }
+
+    /// Tells whether everything that is at hand is good, or was repaired, and `SHA256SUMS` says so, too.
     pub fn is_good(&self) -> bool {
         self.sums.is_empty() && self.is_signed()
     }
@@ -83,7 +105,7 @@ impl Verification {
 /// Reads manifests of the bundles at the given paths; signatures are checked before anything is parsed.
 pub fn inspect(store: &Store, paths: &[PathBuf]) -> Result<Vec<Inspection>, TransferError> {
     let found = medium::find(paths)?;
-    if let Some(path) = found.loose.values().flatten().next()
+    if let Some(path) = found.loose.any()
         && found.bundles.is_empty()
     {
         return Err(TransferError::Loose { path: path.clone() });
@@ -92,12 +114,13 @@ pub fn inspect(store: &Store, paths: &[PathBuf]) -> Result<Vec<Inspection>, Tran
 }
 
 fn look(store: &Store, dir: &Path) -> Result<Inspection, TransferError> {
-    let admitted = admit::judge(store, dir)?.verdict?;
+    let admit::Judged { verdict, copied, .. } = admit::judge(store, dir)?;
+    let admitted = verdict?;
     let at_hand = medium::volumes(dir)?.into_keys().collect();
     let mut notes = strays::unusable(dir, &admitted.manifest)?;
     notes.extend(strays::uncovered(dir, &admitted.manifest)?);
     let (bundle, path) = (admitted.manifest.name()?, admitted.dir);
-    Ok(Inspection { bundle, path, manifest: admitted.manifest, at_hand, notes })
+    Ok(Inspection { bundle, path, manifest: admitted.manifest, at_hand, notes, copied })
 }
 
 /// Verifies everything of the bundles at the given paths that is at hand.
@@ -115,28 +138,56 @@ fn verify_one(
     reporter: &dyn Reporter,
 ) -> Result<Verification, TransferError> {
     let sums = compare_sums(&inspection)?;
-    let mut copy = copy_index(store, &inspection)?;
+    let mut spare = spare::damaged(&inspection)?;
+    let Inspection { bundle, manifest, .. } = &inspection;
+    let mut media = Media::default();
+    media.add(&inspection.path)?;
+    let clinic = Clinic { store, manifest, media: &media, reporter };
+    let copy = match copy_index(store, &inspection) {
+        Ok(copy) => copy,
+        Err(fault) => {
+            spare.push(fault.to_string());
+            let path = medium::index_file(&inspection.path);
+            let Some(mended) = clinic.index(path.as_slice())? else { return Err(fault) };
+            copy_checked(store, mended, Path::new(index::FILE), manifest.index).map_err(|_| fault)?
+        }
+    };
+    medium::expect_review(&inspection.path, &manifest.review)?;
     let again = copy.try_clone().map_err(|e| TransferError::io(&inspection.path, e))?;
-    medium::expect_review(&inspection.path, &inspection.manifest.review)?;
-    review::check(&inspection.manifest, BufReader::new(again))?;
-    copy.rewind().map_err(|e| TransferError::io(&inspection.path, e))?;
-    let files = medium::volumes(&inspection.path)?;
-    let task = format!("verify {}", inspection.bundle);
-    // what is counted is what comes out of the volumes; how much that is, the manifest says of all together
-    let whole = inspection.manifest.volumes().all(|(number, _)| files.contains_key(&number));
-    let bytes = whole.then_some(inspection.manifest.counts.bytes);
-    reporter.event(Report::Begin { task: &task, items: None, bytes });
-    let mut check = Check { bundle: &inspection.bundle, task: &task, reporter, bad: BTreeMap::new() };
-    check.run(&inspection.manifest, copy, &files)?;
-    let mut bad = check.bad;
-    reporter.event(Report::End { task: &task });
-    let volumes = inspection.manifest.volumes().map(|(number, _)| match bad.remove(&number) {
+    (&again).rewind().map_err(|e| TransferError::io(&inspection.path, e))?;
+    review::check(manifest, BufReader::new(again))?;
+    let mut check = Check { manifest, bundle, copy, task: format!("verify {bundle}"), reporter };
+    let mut files = BTreeMap::new();
+    for (number, paths) in &media.volumes {
+        files.extend(paths.first().map(|path| (*number, VolumeSource::File(path))));
+    }
+    let mut bad = check.run(&files)?;
+    let mut wanted: BTreeSet<VolumeNumber> = bad.keys().copied().collect();
+    wanted.extend(clinic.revivable());
+    let mut damage = Vec::new();
+    let mut repaired = BTreeSet::new();
+    if !wanted.is_empty() {
+        let mut mended = BTreeMap::new();
+        for healed in clinic.heal(check.cells(&wanted)?)? {
+            if healed.damage.is_repaired() {
+                mended.insert(healed.damage.volume, VolumeSource::Mended(healed.mended));
+            }
+            damage.push(healed.damage);
+        }
+        repaired = mended.keys().copied().collect();
+        let still = check.run(&mended)?;
+        repaired.retain(|number| !still.contains_key(number));
+        bad.retain(|number, _| !repaired.contains(number));
+    }
+    let volumes = manifest.volumes().map(|(number, _)| match bad.remove(&number) {
+        _ if repaired.contains(&number) => (number, VolumeVerdict::Repairable),
         Some(fault) => (number, VolumeVerdict::Bad(fault)),
         None if files.contains_key(&number) => (number, VolumeVerdict::Good),
         None => (number, VolumeVerdict::Absent),
     });
     let volumes = volumes.collect();
-    Ok(Verification { inspection, volumes, sums })
+    drop(files);
+    Ok(Verification { inspection, volumes, damage, spare, sums })
 }
 
 /// Compares `SHA256SUMS` with what the manifest says, so that both ways of checking agree.
@@ -157,6 +208,8 @@ fn compare_sums(inspection: &Inspection) -> Result<Vec<String>, TransferError> {
     expected.insert(manifest::REVIEW_JSON.to_owned(), manifest.review.json.sha256);
     expected.insert(manifest::REVIEW_HTML.to_owned(), manifest.review.html.sha256);
     expected.extend(manifest.volumes().map(|(number, file)| (number.file_name(), file.sha256)));
+    let parity = manifest.parity.iter().flat_map(Parity::files);
+    expected.extend(parity.map(|(number, file)| (number.file_name(), file.sha256)));
     expected.extend(manifest.trust.iter().map(|link| (seal::trust_document(link.version), link.sha256)));
     let wrong = expected.iter().filter(|(name, digest)| listed.get(*name) != Some(digest));
     Ok(wrong.map(|(name, _)| format!("`{}` says otherwise of `{name}`", sums::FILE)).collect())
@@ -164,53 +217,94 @@ fn compare_sums(inspection: &Inspection) -> Result<Vec<String>, TransferError> {
 
 /// Copies the index into a nameless file and checks it as it passes: a medium may answer otherwise the second time.
 fn copy_index(store: &Store, inspection: &Inspection) -> Result<File, TransferError> {
-    let tmp = store.root().join("tmp");
     let path = medium::index_file(&inspection.path)
         .ok_or_else(|| TransferError::NoIndex { bundle: inspection.bundle.clone() })?;
+    copy_checked(store, medium::open(&path)?, &path, inspection.manifest.index)
+}
+
+fn copy_checked(
+    store: &Store,
+    mut input: impl Read,
+    path: &Path,
+    file: IndexFile,
+) -> Result<File, TransferError> {
+    let tmp = store.root().join("tmp");
     let mut copy = tempfile::tempfile_in(&tmp).map_err(|e| TransferError::io(&tmp, e))?;
-    let file = inspection.manifest.index;
     let mut measurer = Expect::exactly(file.size, vec![file.sha256.into()]).measure();
-    let mut input = medium::open(&path)?;
     let mut buffer = vec![0; 1 << 18];
-    let altered = |mismatch| TransferError::Altered { path: path.clone(), mismatch };
+    let altered = |mismatch| TransferError::Altered { path: path.into(), mismatch };
     loop {
-        let n = input.read(&mut buffer).map_err(|e| TransferError::io(&path, e))?;
+        let n = input.read(&mut buffer).map_err(|e| TransferError::io(path, e))?;
         let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else { break };
         measurer.update(bytes).map_err(altered)?;
         copy.write_all(bytes).map_err(|e| TransferError::io(&tmp, e))?;
     }
     measurer.finish().map_err(altered)?;
-    copy.rewind().map_err(|e| TransferError::io(&tmp, e))?;
     Ok(copy)
 }
 
 struct Check<'a> {
+    manifest: &'a Manifest,
     bundle: &'a BundleName,
-    task: &'a str,
+    /// The index, checked.
+    copy: File,
+    task: String,
     reporter: &'a dyn Reporter,
-    bad: BTreeMap<VolumeNumber, TransferError>,
 }
 
+type Bad = BTreeMap<VolumeNumber, TransferError>;
+
 impl Check<'_> {
-    fn run(
+    fn fault(&self, source: index::IndexError) -> TransferError {
+        TransferError::Index { bundle: self.bundle.clone(), source }
+    }
+
+    fn cell(&self) -> NonZeroU32 {
+        NonZeroU32::new(self.manifest.cell).unwrap_or(NonZeroU32::MIN)
+    }
+
+    fn index(&mut self) -> Result<index::Reader<BufReader<&File>>, TransferError> {
+        self.copy.rewind().map_err(|e| TransferError::io(Path::new(index::FILE), e))?;
+        let input = BufReader::with_capacity(1 << 17, &self.copy);
+        let fault = |source| TransferError::Index { bundle: self.bundle.clone(), source };
+        index::Reader::new(input, self.manifest.index.open_size, self.cell()).map_err(fault)
+    }
+
+    /// Returns what cells some volumes have.
+    fn cells(
         &mut self,
-        manifest: &Manifest,
-        copy: File,
-        files: &BTreeMap<VolumeNumber, PathBuf>,
-    ) -> Result<(), TransferError> {
-        let bundle = self.bundle;
-        let fault = |source| TransferError::Index { bundle: bundle.clone(), source };
-        let cell = NonZeroU32::new(manifest.cell).unwrap_or(NonZeroU32::MIN);
-        let input = BufReader::with_capacity(1 << 17, copy);
-        let mut index = index::Reader::new(input, manifest.index.open_size, cell).map_err(fault)?;
+        wanted: &BTreeSet<VolumeNumber>,
+    ) -> Result<BTreeMap<VolumeNumber, CellList>, TransferError> {
+        let (cell, bundle) = (self.cell(), self.bundle.clone());
+        cell_lists(&mut self.index()?, cell, wanted).map_err(|source| TransferError::Index { bundle, source })
+    }
+
+    /// Reads volumes along with the index, and returns those that are not what was signed.
+    fn run(&mut self, files: &BTreeMap<VolumeNumber, VolumeSource<'_>>) -> Result<Bad, TransferError> {
+        // what is counted is what comes out of the volumes; how much that is, the manifest says of all together
+        let whole = self.manifest.volumes().all(|(number, _)| files.contains_key(&number));
+        let bytes = whole.then_some(self.manifest.counts.bytes);
+        self.reporter.event(Report::Begin { task: &self.task, items: None, bytes });
+        self.copy.rewind().map_err(|e| TransferError::io(Path::new(index::FILE), e))?;
+        let bad = self.read(files);
+        self.reporter.event(Report::End { task: &self.task });
+        bad
+    }
+
+    fn read(&self, files: &BTreeMap<VolumeNumber, VolumeSource<'_>>) -> Result<Bad, TransferError> {
+        let mut bad = Bad::new();
+        let (manifest, cell) = (self.manifest, self.cell());
+        let input = BufReader::with_capacity(1 << 17, &self.copy);
+        let mut index =
+            index::Reader::new(input, manifest.index.open_size, cell).map_err(|e| self.fault(e))?;
         let mut announced: Option<CellList> = None;
         let mut open: Option<OpenVolume> = None;
         let mut seen = BTreeSet::new();
         let mut buffer = vec![0; 1 << 18];
-        while let Some(item) = index.next_item().map_err(fault)? {
+        while let Some(item) = index.next_item().map_err(|e| self.fault(e))? {
             match item {
                 Item::Volume(entry) => {
-                    self.close(open.take());
+                    close(open.take(), &mut bad);
                     seen.insert((entry.number, entry.measured.size, entry.measured.sha256));
                     let size = entry.measured.size;
                     let list = CellList { volume: entry.number, size, cell, cells: Vec::new() };
@@ -223,30 +317,30 @@ impl Check<'_> {
                 }
                 Item::Member(member) => {
                     if let Some(list) = announced.take()
-                        && let Some(path) = files.get(&list.volume)
+                        && let Some(source) = files.get(&list.volume)
                     {
                         let number = list.volume;
-                        match OpenVolume::begin(path, list) {
+                        match OpenVolume::begin(source, list) {
                             Ok(begun) => open = Some(begun),
-                            Err(fault) => drop(self.bad.insert(number, fault)),
+                            Err(fault) => drop(bad.insert(number, fault)),
                         }
                     }
                     if let Some(mut volume) = open.take() {
                         match self.member(&mut volume, &member, &mut buffer) {
                             Ok(()) => open = Some(volume),
-                            Err(fault) => drop(self.bad.insert(volume.number(), fault)),
+                            Err(fault) => drop(bad.insert(volume.number(), fault)),
                         }
                     }
                 }
-                Item::End(_) => self.close(open.take()),
+                Item::End(_) => close(open.take(), &mut bad),
                 _ => {}
             }
         }
         let listed: BTreeSet<_> = manifest.volumes().map(|(n, f)| (n, f.size.get(), f.sha256)).collect();
         if seen == listed {
-            return Ok(());
+            return Ok(bad);
         }
-        Err(TransferError::Contradiction { bundle: bundle.clone(), what: "the volumes" })
+        Err(TransferError::Contradiction { bundle: self.bundle.clone(), what: "the volumes" })
     }
 
     fn member(
@@ -262,19 +356,19 @@ impl Check<'_> {
             let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else { break };
             hash.update(bytes);
             let delta = i64::try_from(n).unwrap_or(i64::MAX);
-            self.reporter.event(Report::Bytes { task: self.task, delta });
+            self.reporter.event(Report::Bytes { task: &self.task, delta });
         }
         if Digest::from_bytes(hash.finalize().into()) == member.content().sha256 {
             return Ok(());
         }
         Err(TransferError::Contradiction { bundle: self.bundle.clone(), what: "the content of a blob" })
     }
+}
 
-    fn close(&mut self, volume: Option<OpenVolume>) {
-        let Some(volume) = volume else { return };
-        let number = volume.number();
-        if let Err(fault) = volume.finish() {
-            self.bad.insert(number, fault);
-        }
+fn close(volume: Option<OpenVolume>, bad: &mut Bad) {
+    let Some(volume) = volume else { return };
+    let number = volume.number();
+    if let Err(fault) = volume.finish() {
+        bad.insert(number, fault);
     }
 }

@@ -10,6 +10,7 @@ use std::{
 use chantal_bundle::{
     VolumeNumber, index,
     manifest::{self, ReviewFiles},
+    parity::ParityNumber,
     seal,
     trust::Link,
 };
@@ -18,7 +19,7 @@ use chantal_contract::{
     limits::{BUNDLE_MANIFEST_BYTES, SIGNATURES, SSHSIG_BYTES, TRUST_BYTES, TRUST_VERSION},
 };
 
-use super::TransferError;
+use super::{TransferError, repair::Media};
 
 /// Directories below a given one that are looked into: a medium holds bundles, a bundle holds its files.
 const ENTRIES: usize = 100_000;
@@ -28,8 +29,8 @@ const ENTRIES: usize = 100_000;
 pub(super) struct Found {
     /// Directories that hold a manifest.
     pub bundles: Vec<PathBuf>,
-    /// Volumes beside which no manifest lies.
-    pub loose: BTreeMap<VolumeNumber, Vec<PathBuf>>,
+    /// Volumes and parity files beside which no manifest lies.
+    pub loose: Media,
 }
 
 /// Looks for bundles at the given paths: a bundle's directory, one that holds such, or a volume.
@@ -58,38 +59,52 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Found, TransferError> {
 
 fn take_file(path: &Path, found: &mut Found) -> Result<(), TransferError> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let beside = is_file(&parent.join(manifest::FILE));
-    if beside {
+    if is_bundle(parent) {
         found.bundles.push(parent.into());
         return Ok(());
     }
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-    let Ok(number) = VolumeNumber::parse_file_name(name) else {
+    if let Ok(number) = VolumeNumber::parse_file_name(name) {
+        found.loose.volumes.entry(number).or_default().push(path.into());
+    } else if let Some(number) = ParityNumber::parse_file_name(name) {
+        found.loose.parity.entry(number).or_default().push(path.into());
+    } else {
         return Err(TransferError::NoBundle { path: path.into() });
-    };
-    found.loose.entry(number).or_default().push(path.into());
+    }
     Ok(())
 }
 
 /// Takes what a directory holds and tells whether that is anything.
 fn take_directory(dir: &Path, found: &mut Found) -> Result<bool, TransferError> {
-    if is_file(&dir.join(manifest::FILE)) {
+    if is_bundle(dir) {
         found.bundles.push(dir.into());
         return Ok(true);
     }
-    let mut any = false;
-    for (number, path) in volumes(dir)? {
-        found.loose.entry(number).or_default().push(path);
-        any = true;
-    }
-    Ok(any)
+    let before = found.loose.count();
+    found.loose.add(dir)?;
+    Ok(found.loose.count() > before)
+}
+
+/// Tells whether a directory holds a manifest, or a second copy of one.
+fn is_bundle(dir: &Path) -> bool {
+    is_file(&dir.join(manifest::FILE)) || is_file(&dir.join(seal::COPY).join(manifest::FILE))
 }
 
 /// Lists the volumes in a directory.
 pub(super) fn volumes(dir: &Path) -> Result<BTreeMap<VolumeNumber, PathBuf>, TransferError> {
-    let named = entries(dir)?
-        .into_iter()
-        .filter_map(|(name, path)| VolumeNumber::parse_file_name(&name).ok().map(|number| (number, path)));
+    numbered(dir, |name| VolumeNumber::parse_file_name(name).ok())
+}
+
+/// Lists the parity files in a directory.
+pub(super) fn parity(dir: &Path) -> Result<BTreeMap<ParityNumber, PathBuf>, TransferError> {
+    numbered(dir, ParityNumber::parse_file_name)
+}
+
+fn numbered<N: Ord>(
+    dir: &Path,
+    parse: impl Fn(&str) -> Option<N>,
+) -> Result<BTreeMap<N, PathBuf>, TransferError> {
+    let named = entries(dir)?.into_iter().filter_map(|(name, path)| Some((parse(&name)?, path)));
     Ok(named.filter(|(_, path)| is_file(path)).collect())
 }
 
@@ -103,6 +118,11 @@ pub(super) fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>, TransferErro
     }
     entries.sort();
     Ok(entries)
+}
+
+/// Lists the names of the files in a directory, rising.
+pub(super) fn names(dir: &Path) -> Result<Vec<String>, TransferError> {
+    Ok(entries(dir)?.into_iter().filter(|(_, path)| is_file(path)).map(|(name, _)| name).collect())
 }
 
 pub(super) fn is_file(path: &Path) -> bool {
@@ -138,18 +158,51 @@ pub(super) struct Front {
     pub chain: Vec<Link>,
 }
 
+/// Where each of trust chain, manifest and signatures is read from: the bundle's directory, or its `copy/`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Places(u8);
+
+impl Places {
+    /// Returns every way to read some of them from `copy/`, the first copies left out.
+    pub fn others() -> impl Iterator<Item = Self> {
+        (1..8).map(Self)
+    }
+
+    /// Names what is read from `copy/`.
+    pub fn copied(self) -> Vec<&'static str> {
+        let parts = [seal::TRUST, manifest::FILE, seal::SIGNATURES];
+        parts
+            .into_iter()
+            .enumerate()
+            .filter(|(bit, _)| self.0 & 1 << bit != 0)
+            .map(|(_, part)| part)
+            .collect()
+    }
+
+    fn of(self, dir: &Path, part: &str) -> PathBuf {
+        let root = if self.copied().contains(&part) { dir.join(seal::COPY) } else { dir.into() };
+        root.join(part)
+    }
+}
+
 /// Reads manifest, signatures and trust chain of a bundle, and parses nothing.
 pub(super) fn front(dir: &Path) -> Result<Front, TransferError> {
-    let manifest = read(&dir.join(manifest::FILE), BUNDLE_MANIFEST_BYTES)?;
-    let signatures = read_signatures(&dir.join(seal::SIGNATURES), "collector-")?;
+    front_at(dir, Places::default())
+}
+
+/// Reads them from where they are said to be.
+pub(super) fn front_at(dir: &Path, places: Places) -> Result<Front, TransferError> {
+    let manifest = read(&places.of(dir, manifest::FILE), BUNDLE_MANIFEST_BYTES)?;
+    let signatures = read_signatures(&places.of(dir, seal::SIGNATURES), "collector-")?;
     let mut chain = Vec::new();
+    let trust = places.of(dir, seal::TRUST);
     for version in 1..=TRUST_VERSION {
-        let path = dir.join(seal::trust_document(version));
+        let path = trust.with_file_name(seal::trust_document(version));
         if !is_file(&path) {
             break;
         }
         let document = read(&path, TRUST_BYTES)?;
-        let signatures = read_signatures(&dir.join(seal::TRUST), &format!("{version:04}-"))?;
+        let signatures = read_signatures(&trust, &format!("{version:04}-"))?;
         chain.push(Link { document, signatures });
     }
     Ok(Front { manifest, signatures, chain })
@@ -168,9 +221,10 @@ pub(super) fn is_signature(name: &str, prefix: &str) -> bool {
     name.strip_prefix(prefix).is_some_and(|rest| rest.strip_suffix(".sig").is_some())
 }
 
-/// Holds a bundle's review files against what its manifest says; those that do not lie there are no fault.
+/// Holds a bundle's review files against what its manifest says; those that do not lie there are no fault, nor are those that nobody
+/// can have read, as the medium fails in them.
 pub(super) fn expect_review(dir: &Path, signed: &ReviewFiles) -> Result<(), TransferError> {
-    for (name, file) in [(manifest::REVIEW_JSON, signed.json), (manifest::REVIEW_HTML, signed.html)] {
+    'files: for (name, file) in [(manifest::REVIEW_JSON, signed.json), (manifest::REVIEW_HTML, signed.html)] {
         let path = dir.join(name);
         if !is_file(&path) {
             continue;
@@ -180,7 +234,7 @@ pub(super) fn expect_review(dir: &Path, signed: &ReviewFiles) -> Result<(), Tran
         let mut buffer = vec![0; 1 << 16];
         let altered = |mismatch| TransferError::Altered { path: path.clone(), mismatch };
         loop {
-            let n = input.read(&mut buffer).map_err(|e| TransferError::io(&path, e))?;
+            let Ok(n) = input.read(&mut buffer) else { continue 'files };
             let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else { break };
             measurer.update(bytes).map_err(altered)?;
         }

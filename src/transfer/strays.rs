@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::FileTypeExt, path::Path};
 
-use chantal_bundle::{Manifest, VolumeNumber, index, manifest, seal, sums};
+use chantal_bundle::{Manifest, VolumeNumber, index, manifest, parity::ParityNumber, seal, sums};
 
 use super::{TransferError, medium};
 
@@ -63,7 +63,12 @@ pub(super) fn uncovered(dir: &Path, manifest: &Manifest) -> Result<Vec<String>, 
 
 fn is_covered(name: &str, manifest: &Manifest) -> bool {
     // `SHA256SUMS` is held against the manifest
+    let parity = manifest.parity.as_ref();
     [manifest::FILE, index::FILE, sums::FILE, manifest::REVIEW_JSON, manifest::REVIEW_HTML].contains(&name)
+        // what is in it is held against the first copies
+        || (name == seal::COPY && parity.is_some())
+        || ParityNumber::parse_file_name(name)
+            .is_some_and(|number| parity.is_some_and(|p| p.files().any(|(listed, _)| listed == number)))
         || VolumeNumber::parse_file_name(name)
             .is_ok_and(|number| manifest.volumes().any(|(volume, _)| volume == number))
 }

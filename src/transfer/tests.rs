@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chantal_bundle::{Manifest, TrustDocument};
+use chantal_bundle::{Manifest, TrustDocument, parity::Percent};
 use chantal_contract::{
     Digest, Entry, Fingerprint, Header, Key, Kind, Line, Mode, Name, RepoPath, Role, SiteName, SnapshotName,
 };
@@ -24,6 +24,7 @@ mod by_hand;
 mod forged;
 mod hostile;
 mod journeys;
+mod repair;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -56,6 +57,7 @@ struct Side {
     dir: TempDir,
     store: Store,
     key: SiteKey,
+    parity: Option<Percent>,
 }
 
 impl Side {
@@ -67,7 +69,7 @@ impl Side {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(&dir.path().join("store"), &site(named), at(0)).unwrap();
         let key = key(&dir.path().join("key"));
-        let side = Self { dir, store, key };
+        let side = Self { dir, store, key, parity: None };
         side.trust(&side);
         side
     }
@@ -193,6 +195,8 @@ impl Side {
             out,
             since: since.into(),
             volume_size,
+            parity: self.parity,
+            after_write: AfterWrite::ReadBack,
             created: at(100),
             at: at(100),
             key: &self.key,

@@ -1,6 +1,7 @@
 //! A volume that is being read: one thread checks cells and opens frames, the caller takes members.
 
 use std::{
+    cmp::Ordering,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -16,13 +17,22 @@ use chantal_bundle::{
     volume::{UnpackError, Unpacker},
 };
 
-use super::{TransferError, medium};
+use super::{TransferError, medium, repair::Mended};
 use crate::store::StoreError;
 
 /// Bytes of one piece that passes between the threads.
 const PIECE: usize = 256 << 10;
 /// Pieces that may wait.
 const WAITING: usize = 32;
+
+/// Where a volume is read from.
+#[derive(Clone)]
+pub(super) enum VolumeSource<'a> {
+    /// A file on a medium.
+    File(&'a Path),
+    /// What a repair made.
+    Mended(Mended),
+}
 
 /// A volume that is being read in the order of its index.
 pub(super) struct OpenVolume {
@@ -33,29 +43,22 @@ pub(super) struct OpenVolume {
 
 impl OpenVolume {
     /// Opens a volume's file; nothing of it is seen but checked cells.
-    pub fn begin(path: &Path, list: CellList) -> Result<Self, TransferError> {
-        let file = medium::open(path)?;
-        let (number, size) = (list.volume, list.size);
-        let found = file.metadata().map_err(|e| TransferError::io(path, e))?.len();
-        // Seen at once and not after hours; and the same on every run, however much of it was taken before.
-        if found != size {
-            let source = if found < size {
-                CellError::Cut { volume: number, found, size }
-            } else {
-                CellError::TooLong { volume: number, size }
-            };
-            return Err(TransferError::Cell { path: path.into(), source });
-        }
+    pub fn begin(source: &VolumeSource<'_>, list: CellList) -> Result<Self, TransferError> {
+        let (path, input): (PathBuf, Box<dyn Read + Send>) = match source {
+            VolumeSource::File(path) => (path.into(), Box::new(open(path, &list)?)),
+            VolumeSource::Mended(mended) => (list.volume.file_name().into(), Box::new(mended.clone())),
+        };
+        let number = list.volume;
         let (pieces, received) = sync_channel(WAITING);
         let (recycle, spare) = channel();
         thread::spawn(move || {
-            if let Err(error) = feed(CheckedCells::new(file, list), &pieces, &spare) {
+            if let Err(error) = feed(CheckedCells::new(input, list), &pieces, &spare) {
                 // Nobody listens when the caller gave the volume up.
                 let _ = pieces.send(Err(error));
             }
         });
         let unpacker = Unpacker::new(Pieces { received, recycle, piece: Vec::new(), at: 0 });
-        Ok(Self { path: path.into(), number, unpacker })
+        Ok(Self { path, number, unpacker })
     }
 
     /// Returns which volume it is.
@@ -111,8 +114,22 @@ impl OpenVolume {
     }
 }
 
+/// Opens a file whose size must be what was signed: seen at once and not after hours, and the same on every run, however much of
+/// it was taken before.
+fn open(path: &Path, list: &CellList) -> Result<File, TransferError> {
+    let file = medium::open(path)?;
+    let (volume, size) = (list.volume, list.size);
+    let found = file.metadata().map_err(|e| TransferError::io(path, e))?.len();
+    let source = match found.cmp(&size) {
+        Ordering::Equal => return Ok(file),
+        Ordering::Less => CellError::Cut { volume, found, size },
+        Ordering::Greater => CellError::TooLong { volume, size },
+    };
+    Err(TransferError::Cell { path: path.into(), source })
+}
+
 fn feed(
-    cells: CheckedCells<File>,
+    cells: CheckedCells<Box<dyn Read + Send>>,
     pieces: &SyncSender<io::Result<Vec<u8>>>,
     spare: &Receiver<Vec<u8>>,
 ) -> io::Result<()> {

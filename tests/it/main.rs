@@ -19,6 +19,7 @@ mod hostile_bundle;
 mod hostile_upstream;
 mod kill;
 mod reference;
+mod repair;
 mod served;
 mod store_faults;
 mod surface;

@@ -357,6 +357,11 @@ impl Manifest {
         self.protections().unwrap_or_default()
     }
 
+    /// Returns how the volumes are cut, group by group.
+    pub fn layouts(&self) -> Vec<Layout> {
+        self.volume_parity().into_iter().map(|protection| protection.layout).collect()
+    }
+
     fn protections(&self) -> Result<Vec<Protection>, LayoutError> {
         let Some(parity) = &self.parity else { return Ok(Vec::new()) };
         let sizes: Vec<u64> = self.volumes.iter().map(|v| v.size.get()).collect();

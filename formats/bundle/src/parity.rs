@@ -28,6 +28,11 @@ pub const SHARD: usize = 16 << 10;
 /// Bytes of a table of checksums; one stands before and one after a stripe's recovery shards in each parity file.
 pub const TABLE: usize = 4 << 10;
 
+/// The code refused counts or sizes of shards; of a layout that was checked, it does not.
+#[derive(Debug, thiserror::Error)]
+#[error("parity: {0}")]
+pub struct CodeError(#[from] reed_solomon_simd::Error);
+
 /// How much parity is made, in per cent of what it protects: 1 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -14,6 +14,9 @@ pub const SIGNATURES: &str = "signatures";
 /// The directory of a bundle that holds the trust chain.
 pub const TRUST: &str = "trust";
 
+/// The directory of a bundle that holds trust chain, manifest and signatures a second time.
+pub const COPY: &str = "copy";
+
 /// What a signature is made for; a signature in one namespace proves nothing in another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Namespace {

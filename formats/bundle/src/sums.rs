@@ -11,8 +11,8 @@ use chantal_contract::{
 
 /// The file's name in a bundle.
 pub const FILE: &str = "SHA256SUMS";
-/// Entries that are read: volumes, trust documents with some signatures each, and the few other files.
-const ENTRIES: usize = VOLUMES as usize + 4 * TRUST_VERSION as usize;
+/// Entries that are read: volumes, parity files, trust documents with some signatures each, twice, and the few other files.
+const ENTRIES: usize = 2 * VOLUMES as usize + 8 * TRUST_VERSION as usize;
 /// Bytes of a path inside a bundle.
 const PATH_BYTES: usize = 64;
 

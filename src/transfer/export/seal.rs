@@ -20,27 +20,70 @@ use crate::{
     trust::{self, SiteKey, TrustError, sshsig},
 };
 
-/// A file that is being written below the bundle's directory, with its path there.
+/// How often the files are written that are read before anything is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Copies {
+    /// Once.
+    One,
+    /// Once more below `copy/`.
+    Two,
+}
+
+/// The directory of a bundle that is being written.
 pub(super) struct Shelf {
     pub dir: PathBuf,
-    pub sums: sums::Sums,
+    copies: Copies,
+    /// Every file that was written, with its digest.
+    written: sums::Sums,
 }
 
 impl Shelf {
     /// Makes the directory anew; what a dead export left there is removed.
-    pub fn new(dir: PathBuf) -> Result<Self, TransferError> {
+    pub fn new(dir: PathBuf, copies: Copies) -> Result<Self, TransferError> {
         if dir.exists() {
             fs::remove_dir_all(&dir).map_err(|e| TransferError::io(&dir, e))?;
         }
-        for sub in ["", seal::TRUST, seal::SIGNATURES] {
-            let path = dir.join(sub);
+        let shelf = Self { dir, copies, written: sums::Sums::new() };
+        for path in shelf.dirs() {
             fs::create_dir(&path).map_err(|e| TransferError::io(&path, e))?;
         }
-        Ok(Self { dir, sums: sums::Sums::new() })
+        Ok(shelf)
     }
 
-    /// Writes a small file and syncs it.
+    /// Returns its directories, outer ones first.
+    fn dirs(&self) -> Vec<PathBuf> {
+        let mut roots = vec![self.dir.clone()];
+        if self.copies == Copies::Two {
+            roots.push(self.dir.join(seal::COPY));
+        }
+        let inner = |root: PathBuf| {
+            let subs = [seal::TRUST, seal::SIGNATURES].map(|sub| root.join(sub));
+            std::iter::once(root).chain(subs)
+        };
+        roots.into_iter().flat_map(inner).collect()
+    }
+
+    /// Notes a file that was written and synced.
+    pub fn note(&mut self, name: &str, sha256: Digest) {
+        self.written.insert(name.into(), sha256);
+    }
+
+    /// Returns every file that was written, with its digest.
+    pub fn written(&self) -> &sums::Sums {
+        &self.written
+    }
+
+    /// Writes a small file and syncs it; its copy first, where there is one.
     pub fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), TransferError> {
+        let front =
+            name == manifest::FILE || [seal::TRUST, seal::SIGNATURES].iter().any(|dir| name.starts_with(dir));
+        if front && self.copies == Copies::Two {
+            self.put_one(&format!("{}/{name}", seal::COPY), bytes)?;
+        }
+        self.put_one(name, bytes)
+    }
+
+    fn put_one(&mut self, name: &str, bytes: &[u8]) -> Result<(), TransferError> {
         let path = self.dir.join(name);
         let write = || {
             let mut file = File::create_new(&path)?;
@@ -48,16 +91,26 @@ impl Shelf {
             file.sync_all()
         };
         write().map_err(|e| TransferError::io(&path, e))?;
-        if !name.starts_with(seal::SIGNATURES) && name != sums::FILE {
-            self.sums.insert(name.into(), Digest::of(bytes));
-        }
+        self.note(name, Digest::of(bytes));
         Ok(())
+    }
+
+    /// Writes `SHA256SUMS` of everything that was written and that is not added to later, and of the manifest that follows.
+    fn put_sums(&mut self, manifest: Digest) -> Result<(), TransferError> {
+        let mut listed = self.written.clone();
+        listed.insert(manifest::FILE.into(), manifest);
+        if self.copies == Copies::Two {
+            listed.insert(format!("{}/{}", seal::COPY, manifest::FILE), manifest);
+        }
+        let later = [seal::SIGNATURES.to_owned(), format!("{}/{}", seal::COPY, seal::SIGNATURES)];
+        listed.retain(|name, _| !later.iter().any(|dir| name.starts_with(dir)));
+        self.put(sums::FILE, sums::encode(&listed).as_bytes())
     }
 
     /// Syncs the directories, and gives the bundle its name as the last step.
     pub fn publish(mut self, to: &Path) -> Result<(), TransferError> {
-        for sub in [seal::TRUST, seal::SIGNATURES, ""] {
-            sync_dir(&self.dir.join(sub))?;
+        for dir in self.dirs().iter().rev() {
+            sync_dir(dir)?;
         }
         let dir = std::mem::take(&mut self.dir);
         fs::rename(&dir, to).map_err(|e| TransferError::io(&dir, e))?;
@@ -146,16 +199,19 @@ pub(super) fn write(shelf: &mut Shelf, manifest: &Manifest, key: &SiteKey) -> Re
     let bytes = manifest.encode().map_err(TransferError::Unwritable)?;
     let signature = sshsig::sign(key, Namespace::Bundle, &bytes)?;
     shelf.put(&seal::collector_signature(&key.fingerprint()), signature.as_bytes())?;
-    shelf.sums.insert(manifest::FILE.into(), Digest::of(&bytes));
-    let listed = sums::encode(&shelf.sums);
-    shelf.put(sums::FILE, listed.as_bytes())?;
+    shelf.put_sums(Digest::of(&bytes))?;
     shelf.put(manifest::FILE, &bytes)?;
     Ok(Digest::of(&bytes))
 }
 
 /// Says that free space does not suffice.
 pub(super) fn expect_space(dir: &Path, needed: u64) -> Result<(), TransferError> {
+    let free = free(dir)?;
+    if free < needed { Err(TransferError::Full { path: dir.into(), needed, free }) } else { Ok(()) }
+}
+
+/// Returns the bytes that are free where a directory lies.
+pub(super) fn free(dir: &Path) -> Result<u64, TransferError> {
     let found = rustix::fs::statvfs(dir).map_err(|e| TransferError::io(dir, e.into()))?;
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
-    if free < needed { Err(TransferError::NoSpace { path: dir.into(), needed, free }) } else { Ok(()) }
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }

@@ -18,7 +18,11 @@ use super::{Job, rebuild::Survey};
 use crate::{
     report::Event as Report,
     store::{Batch, BlobWriter, StoreError},
-    transfer::{TransferError, volume::OpenVolume},
+    transfer::{
+        TransferError,
+        repair::Mended,
+        volume::{OpenVolume, VolumeSource},
+    },
 };
 
 /// Bytes that are read and written at once.
@@ -52,8 +56,9 @@ pub(super) fn take(
     let copies = files.values().map(Vec::len).max().unwrap_or(0);
     for copy in 0..copies {
         let at_hand = files.iter().filter(|(number, _)| open.contains(number));
-        let chosen: BTreeMap<VolumeNumber, &Path> =
-            at_hand.filter_map(|(number, paths)| Some((*number, paths.get(copy)?.as_path()))).collect();
+        let chosen: BTreeMap<VolumeNumber, VolumeSource<'_>> = at_hand
+            .filter_map(|(number, paths)| Some((*number, VolumeSource::File(paths.get(copy)?))))
+            .collect();
         if !chosen.is_empty() {
             open.retain(|number| !chosen.contains_key(number));
             let pass = Pass { job, task: &task, batch: job.store.pool().batch()?, chosen, taken: &mut taken };
@@ -65,12 +70,27 @@ pub(super) fn take(
     Ok(taken)
 }
 
+/// Reads volumes that were repaired as far as could be.
+pub(super) fn take_mended(
+    job: &Job<'_>,
+    mended: BTreeMap<VolumeNumber, Mended>,
+    taken: &mut Taken,
+) -> Result<(), TransferError> {
+    let task = format!("import {}", job.name);
+    job.reporter.event(Report::Begin { task: &task, items: None, bytes: None });
+    taken.damaged.retain(|(number, _)| !mended.contains_key(number));
+    let chosen = mended.into_iter().map(|(number, mended)| (number, VolumeSource::Mended(mended))).collect();
+    Pass { job, task: &task, batch: job.store.pool().batch()?, chosen, taken }.run()?;
+    job.reporter.event(Report::End { task: &task });
+    Ok(())
+}
+
 /// One reading of the index along with some volumes.
 struct Pass<'a> {
     job: &'a Job<'a>,
     task: &'a str,
     batch: Batch,
-    chosen: BTreeMap<VolumeNumber, &'a Path>,
+    chosen: BTreeMap<VolumeNumber, VolumeSource<'a>>,
     taken: &'a mut Taken,
 }
 
@@ -102,10 +122,10 @@ impl Pass<'_> {
                 }
                 Item::Member(member) => {
                     if let Some(list) = announced.take()
-                        && let Some(path) = self.chosen.get(&list.volume)
+                        && let Some(source) = self.chosen.get(&list.volume)
                     {
                         let number = list.volume;
-                        match OpenVolume::begin(path, list) {
+                        match OpenVolume::begin(source, list) {
                             Ok(begun) => open = Some(begun),
                             Err(fault) => {
                                 self.give_up(number, fault)?;

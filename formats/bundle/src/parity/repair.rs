@@ -2,7 +2,7 @@
 
 use reed_solomon_simd::ReedSolomonDecoder;
 
-use super::{Block, Layout, SHARD, TABLE, stripe::Table};
+use super::{Block, CodeError, Layout, SHARD, TABLE, stripe::Table};
 
 /// Where the bytes of a group's files come from; what cannot be read, because a file is lost or cut or a sector is bad, is not there.
 pub trait Source {
@@ -35,7 +35,7 @@ pub struct Repairer<S> {
 
 impl<S: Source> Repairer<S> {
     /// Begins; every layout is within what the code can do, so none is refused but for want of memory.
-    pub fn new(layout: &Layout, source: S) -> Result<Self, reed_solomon_simd::Error> {
+    pub fn new(layout: &Layout, source: S) -> Result<Self, CodeError> {
         let code = ReedSolomonDecoder::new(layout.data(), layout.recovery(), SHARD)?;
         let room = vec![0; layout.block() as usize * SHARD];
         Ok(Self { layout: layout.clone(), source, code, room, tables: (u64::MAX, Vec::new()) })
@@ -166,12 +166,11 @@ impl<S: Source> Repairer<S> {
             for ((inside, shard), readable) in self.room.chunks_exact(SHARD).enumerate().zip(readable) {
                 let nth = lane * each + inside;
                 let good = readable
-                    && match sums {
-                        Some(sums) => sums.get(nth).is_some_and(|sum| crc32fast::hash(shard) == *sum),
-                        None => {
-                            let place = self.layout.place(stripe, nth);
-                            !place.is_some_and(|(file, offset, _)| suspect(file, offset))
-                        }
+                    && if let Some(sums) = sums {
+                        sums.get(nth).is_some_and(|sum| crc32fast::hash(shard) == *sum)
+                    } else {
+                        let place = self.layout.place(stripe, nth);
+                        !place.is_some_and(|(file, offset, _)| suspect(file, offset))
                     };
                 if !good || self.code.add_original_shard(nth, shard).is_err() {
                     lost.push(nth);

@@ -2,7 +2,7 @@
 
 use reed_solomon_simd::ReedSolomonEncoder;
 
-use super::{Block, Layout, SHARD, TABLE};
+use super::{Block, CodeError, Layout, SHARD, TABLE};
 
 /// The checksums of a stripe as one parity file holds them: of all data shards, then of its own recovery shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct Encoder {
 
 impl Encoder {
     /// Begins; every layout is within what the code can do, so none is refused but for want of memory.
-    pub fn new(layout: &Layout) -> Result<Self, reed_solomon_simd::Error> {
+    pub fn new(layout: &Layout) -> Result<Self, CodeError> {
         let code = ReedSolomonEncoder::new(layout.data(), layout.recovery(), SHARD)?;
         let room = vec![0; layout.block() as usize * SHARD];
         let zeros = crc32fast::hash(&[0; SHARD]);
@@ -56,7 +56,7 @@ impl Encoder {
     }
 
     /// Encodes a stripe: asks for its blocks, which must be filled whole, and returns the section of each parity file.
-    pub fn stripe<E: From<reed_solomon_simd::Error>>(
+    pub fn stripe<E: From<CodeError>>(
         &mut self,
         stripe: u64,
         mut read: impl FnMut(&Block, &mut [u8]) -> Result<(), E>,
@@ -74,18 +74,18 @@ impl Encoder {
                     rest.fill(0);
                     for shard in self.room.chunks_exact(SHARD) {
                         data.push(crc32fast::hash(shard));
-                        self.code.add_original_shard(shard)?;
+                        self.code.add_original_shard(shard).map_err(CodeError)?;
                     }
                 }
                 None => {
                     for _ in 0..self.layout.block() {
                         data.push(self.zeros);
-                        self.code.add_original_shard([0; SHARD])?;
+                        self.code.add_original_shard([0; SHARD]).map_err(CodeError)?;
                     }
                 }
             }
         }
-        let encoded = self.code.encode()?;
+        let encoded = self.code.encode().map_err(CodeError)?;
         let mut recovery = encoded.recovery_iter();
         let mut sections = Vec::new();
         for shards in self.layout.recovery_files() {

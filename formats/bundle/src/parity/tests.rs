@@ -46,7 +46,7 @@ impl Group {
         let mut parity = vec![Vec::new(); layout.recovery_files().len()];
         for stripe in 0..layout.stripes() {
             let sections = encoder
-                .stripe::<reed_solomon_simd::Error>(stripe, |block, room| {
+                .stripe::<CodeError>(stripe, |block, room| {
                     let at = usize::try_from(block.offset).unwrap();
                     room.copy_from_slice(&good[block.file][at..at + room.len()]);
                     Ok(())
@@ -254,15 +254,14 @@ fn sectors_scattered_as_is_promised_are_repaired() {
         for _ in 0..sectors {
             let mut at = dice.below(total);
             for file in bad.data.iter_mut().chain(&mut bad.parity) {
-                match at.checked_sub(file.len()) {
-                    Some(rest) => at = rest,
-                    None => {
-                        let begin = at / SHARD * SHARD;
-                        let end = (begin + SHARD).min(file.len());
-                        file[begin..end].fill(0);
-                        break;
-                    }
+                if let Some(rest) = at.checked_sub(file.len()) {
+                    at = rest;
+                    continue;
                 }
+                let begin = at / SHARD * SHARD;
+                let end = (begin + SHARD).min(file.len());
+                file[begin..end].fill(0);
+                break;
             }
         }
         bad.expect_repair();
@@ -309,7 +308,7 @@ fn a_parity_file_of_another_bundle_spoils_nothing() {
     let mut foreign = Vec::new();
     for stripe in 0..other.layout.stripes() {
         let sections = encoder
-            .stripe::<reed_solomon_simd::Error>(stripe, |block, room| {
+            .stripe::<CodeError>(stripe, |block, room| {
                 let at = usize::try_from(block.offset).unwrap();
                 room.copy_from_slice(&other.good[block.file][at..at + room.len()]);
                 Ok(())
