@@ -308,3 +308,27 @@ fn what_was_not_copied_or_does_not_belong_is_said() {
     }
     world.receive(&good);
 }
+
+#[test]
+fn an_import_that_does_not_fit_is_refused_before_it_begins() {
+    let (world, full) = several_volumes();
+    let small = world.dir.path().join("small");
+    fs::create_dir(&small).unwrap();
+    let script = format!(
+        "mount -t tmpfs -o size=8m tmpfs {small} && cp -a {plant}/. {small} || exit 77; cd {small}; {program} -q import {bundle}; code=$?; exit $code",
+        small = small.display(),
+        plant = world.plant.dir.display(),
+        program = env!("CARGO_BIN_EXE_chantal"),
+        bundle = full.display(),
+    );
+    let output = run(std::process::Command::new("unshare")
+        .args(["-rm", "sh", "-c", &script])
+        .env_remove("CHANTAL_CONFIG"));
+    let said = text(&output);
+    if said.contains("unshare: ") || output.status.code() == Some(77) {
+        println!("no mount namespace here: skipped");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("bytes free") && said.contains("are needed") && said.contains("hint: "), "{said}");
+}

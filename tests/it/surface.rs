@@ -192,6 +192,7 @@ fn a_lost_disk_comes_back_from_a_backup_with_and_without_init() {
     assert!(!said.contains("put the key"), "{said}");
     world.hq.ok(["sync"]);
     let out = world.dir.path().join("again");
+    fs::create_dir(&out).unwrap();
     world.hq.ok(["export", "--to", "plant-7", "--since", "none", "--out", out.to_str().unwrap()]);
     world.receive(&crate::world::bundle(&out, 2));
     // somebody else's backup, and what is none

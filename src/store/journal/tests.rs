@@ -243,3 +243,32 @@ fn what_a_newer_version_wrote_is_refused_as_such() {
     let error = Store::open(dir.path()).unwrap_err();
     assert!(matches!(&error, StoreError::Newer { found, .. } if found.contains("moved")), "{error}");
 }
+
+#[test]
+fn a_line_that_is_whole_and_does_not_follow_is_found() {
+    let (dir, store) = new();
+    let tail = store.journal().verify().unwrap();
+    let first = fs::read_to_string(journal(dir.path())).unwrap();
+    drop(store);
+    for (number, prev, why) in [
+        (2, Digest::of(b"elsewhere"), "does not follow the line before it"),
+        (3, tail.head, "it is numbered 3"),
+    ] {
+        let line = Line::new(number, at(1), prev, synced("1")).unwrap();
+        fs::write(journal(dir.path()), format!("{first}{}\n", line.text())).unwrap();
+        let error = Store::open(dir.path()).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
+}
+
+#[test]
+fn a_store_of_a_newer_layout_is_left_alone() {
+    let dir = crate::store::tests::scratch();
+    drop(Store::create(dir.path(), &site(), at(0)).unwrap());
+    fs::remove_file(dir.path().join("catalog.sqlite")).unwrap();
+    let newer = Event::Init { site: site(), format: FORMAT + 1 };
+    let line = Line::new(1, at(0), Tail::NONE.hash, newer).unwrap();
+    fs::write(journal(dir.path()), format!("{}\n", line.text())).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(matches!(&error, StoreError::Newer { found, .. } if found == "format 2"), "{error}");
+}

@@ -24,6 +24,9 @@ struct Forgery {
     counts: Counts,
     evidence: Option<Digest>,
     site: &'static str,
+    collector: &'static str,
+    /// What the manifest says of the trust document; the truth when left out.
+    chain: Option<Digest>,
     requires: Vec<String>,
 }
 
@@ -36,6 +39,8 @@ impl Forgery {
             counts: Counts::default(),
             evidence: None,
             site: "plant-7",
+            collector: "hq",
+            chain: None,
             requires: Vec::new(),
         }
     }
@@ -60,13 +65,13 @@ impl Forgery {
         let mut manifest = Manifest {
             version: manifest::VERSION,
             requires: Vec::new(),
-            collector: site("hq"),
+            collector: site(self.collector),
             site: site(self.site),
             epoch: Epoch::FIRST,
             sequence: Sequence::FIRST,
             created: at(0),
             delivery: Delivery::Full,
-            trust: vec![TrustLink { version: 1, sha256: Digest::of(&chain) }],
+            trust: vec![TrustLink { version: 1, sha256: self.chain.unwrap_or(Digest::of(&chain)) }],
             bases: Vec::new(),
             presumed: Vec::new(),
             states: vec![CarriedState {
@@ -146,6 +151,8 @@ fn every_lie_is_found_before_anything_becomes_current() {
             Forgery { evidence: Some(Digest::of(b"evidence")), ..Forgery::new(&good.lines) },
         ),
         ("another site", Forgery { site: "plant-8", ..Forgery::new(&good.lines) }),
+        ("another stream", Forgery { collector: "ship-3", ..Forgery::new(&good.lines) }),
+        ("another chain", Forgery { chain: Some(Digest::of(b"other")), ..Forgery::new(&good.lines) }),
         ("a feature of the future", Forgery { requires: vec!["parity".into()], ..Forgery::new(&good.lines) }),
     ];
     let entries = receiver.entries();
@@ -156,6 +163,8 @@ fn every_lie_is_found_before_anything_becomes_current() {
         if what.contains("feature") {
             assert!(error.to_string().contains("`parity`"), "{error}");
         }
+        assert_eq!(matches!(error, TransferError::WrongStream { .. }), what == "another stream", "{error}");
+        assert_eq!(matches!(error, TransferError::OtherChain { .. }), what == "another chain", "{error}");
     }
     assert_eq!(receiver.entries(), entries);
     imported(receiver.import(&good.write(&collector)));

@@ -289,3 +289,25 @@ fn a_waiting_import_is_judged_again_under_newer_trust() {
     assert!(matches!(receiver.import(loose.path()), Err(TransferError::Loose { .. })));
     assert!(receiver.newest("bookworm").is_none());
 }
+
+#[test]
+fn small_files_that_are_none_or_too_large_are_not_read() {
+    let (collector, receiver) = sides();
+    let written = bundle(&collector);
+    let odd = written.path.join("signatures/collector-odd.sig");
+    fs::create_dir(&odd).unwrap();
+    let error = refused(receiver.import(&written.path));
+    assert!(matches!(&error, TransferError::NoFile { path } if *path == odd), "{error}");
+    fs::remove_dir(&odd).unwrap();
+    let limit = chantal_contract::limits::BUNDLE_MANIFEST_BYTES as u64;
+    let manifest = written.path.join("manifest.json");
+    let good = fs::read(&manifest).unwrap();
+    for (length, too_long) in [(limit, false), (limit + 1, true)] {
+        let file = fs::OpenOptions::new().write(true).open(&manifest).unwrap();
+        file.set_len(length).unwrap();
+        let error = refused(receiver.import(&written.path));
+        assert_eq!(matches!(error, TransferError::TooLong { .. }), too_long, "{error}");
+    }
+    fs::write(&manifest, good).unwrap();
+    imported(receiver.import(&written.path));
+}
