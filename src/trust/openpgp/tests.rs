@@ -1,17 +1,19 @@
 //! What gpg makes is what is judged here, and gpgv judges beside it.
 
 mod gpg;
+mod made;
 
 use std::{fs, path::Path};
 
 use chantal_contract::{
-    limits::OPENPGP_SIGNATURES,
+    limits::{KEYRING_BYTES, OPENPGP_SIGNATURES, SIGNATURE_BYTES},
     proof::{Fingerprint, Policy, Verifier, VerifyError},
 };
 use jiff::Timestamp;
 
-use super::{Keyring, Proof};
+use super::{Keyring, KeyringError, Proof};
 use gpg::Gpg;
+use made::made;
 
 const TEXT: &str = "Origin: Example\nSuite: stable\n-dash \t\n\n last\n";
 /// 2025-01-01: when keys of these tests are made unless a test says otherwise.
@@ -216,50 +218,38 @@ fn a_subkey_of_another_certificate_is_not_believed() {
     assert!(matches!(refused, Err(VerifyError::NotForSigning(_))), "{refused:?}");
 }
 
-/// A key as `pgp` makes it, and a detached signature by its primary key, whether it may sign or not.
-fn made(
-    kind: pgp::composed::KeyType,
-    version: pgp::types::KeyVersion,
-    may_sign: bool,
-) -> (Proof, Vec<u8>, Fingerprint) {
-    use pgp::{
-        composed::{DetachedSignature, SecretKeyParamsBuilder, SignedPublicKey},
-        crypto::hash::HashAlgorithm,
-        ser::Serialize,
-        types::{KeyDetails, Password},
-    };
-    let mut params = SecretKeyParamsBuilder::default();
-    params.key_type(kind).version(version).can_certify(true).can_sign(may_sign).primary_user_id("a".into());
-    let key = params.build().unwrap().generate(rand::thread_rng()).unwrap();
-    let print = Fingerprint(key.fingerprint().to_string().to_uppercase());
-    let (rng, hash, text) = (rand::thread_rng(), HashAlgorithm::Sha512, TEXT.as_bytes());
-    let signature =
-        DetachedSignature::sign_binary_data(rng, &key.primary_key, &Password::empty(), hash, text).unwrap();
-    let public = SignedPublicKey::from(key).to_bytes().unwrap();
-    let keyring = Keyring::from_bytes(Path::new("made"), &public).unwrap();
-    (proof(keyring), signature.to_bytes().unwrap(), print)
-}
-
 #[test]
-fn a_key_that_may_only_certify_does_not_sign() {
-    use pgp::{composed::KeyType, types::KeyVersion};
-    for (may_sign, version) in [(true, KeyVersion::V4), (false, KeyVersion::V4), (false, KeyVersion::V6)] {
-        let kind = if version == KeyVersion::V6 { KeyType::Ed25519 } else { KeyType::Ed25519Legacy };
-        let (proof, signature, print) = made(kind, version, may_sign);
-        let judged = proof.detached(TEXT.as_bytes(), &signature);
-        let expected = if may_sign { Ok(vec![print]) } else { Err(VerifyError::NotForSigning(print)) };
-        assert_eq!(judged, expected, "{version:?}");
+fn a_revoked_subkey_signs_no_more() {
+    let Some(mut gpg) = Gpg::start() else { return };
+    for (name, reason, hard) in [("a", "1", true), ("b", "3", false)] {
+        let key = gpg.key(name, "ed25519", "cert", "never");
+        gpg.run(&["--quick-add-key", &key, "ed25519", "sign", "never"]);
+        let subkey = gpg.key_of_subkey(&key);
+        let before = gpg.sign(&[name], &[]);
+        gpg.at += 5 * DAY;
+        let after = gpg.sign(&[name], &[]);
+        assert!(proof(gpg.export(name)).cleartext(&after).is_ok());
+        gpg.at -= DAY;
+        assert!(gpg.talk(&["--edit-key", &key], &format!("key 1\nrevkey\ny\n{reason}\n\ny\nsave\n")));
+        let proof = proof(gpg.export(name));
+        let revoked = Err(VerifyError::Revoked(print(&subkey)));
+        assert_eq!(proof.cleartext(&after).map(|s| s.by), revoked, "reason {reason}");
+        let judged = proof.cleartext(&before).map(|s| s.by);
+        assert_eq!(judged, if hard { revoked } else { Ok(vec![print(&key)]) }, "reason {reason}");
     }
 }
 
 #[test]
-fn keys_of_version_6_are_verified() {
-    let (proof, signature, print) = made(pgp::composed::KeyType::Ed25519, pgp::types::KeyVersion::V6, true);
-    assert_eq!(print.0.len(), 64);
-    assert_eq!(proof.detached(TEXT.as_bytes(), &signature).unwrap(), std::slice::from_ref(&print));
-    assert_eq!(proof.detached(b"other", &signature), Err(VerifyError::Bad(print)));
-    let again = Keyring::from_bytes(Path::new("again"), proof.keyring.armored().as_bytes()).unwrap();
-    assert_eq!(again.fingerprints(), proof.keyring.fingerprints());
+fn sizes_keep_their_limits() {
+    let (proof, ..) = made(pgp::composed::KeyType::Ed25519Legacy, pgp::types::KeyVersion::V4, true);
+    for more in [0, 1] {
+        let signature = vec![0x88; usize::try_from(SIGNATURE_BYTES).unwrap() + more];
+        let judged = proof.detached(TEXT.as_bytes(), &signature).unwrap_err();
+        assert_eq!(judged == VerifyError::Malformed("it is too large".into()), more == 1, "{judged}");
+        let keys = vec![0x88; usize::try_from(KEYRING_BYTES).unwrap() + more];
+        let refused = Keyring::from_bytes(Path::new("keys"), &keys).err().expect("no key begins so");
+        assert_eq!(matches!(refused, KeyringError::TooLarge { .. }), more == 1, "{refused}");
+    }
 }
 
 #[test]
