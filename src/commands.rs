@@ -20,7 +20,9 @@ mod key;
 mod man;
 mod package;
 mod printer;
+mod prompt;
 mod publish;
+mod receipt;
 pub mod reference;
 mod repo;
 mod rooms;
@@ -66,6 +68,7 @@ enum Verb {
     Export(export::Args),
     Bundle(bundle::Args),
     Import(import::Args),
+    Receipt(receipt::Args),
     Publish(publish::Args),
     Unpublish(unpublish::Args),
     Package(package::Args),
@@ -93,6 +96,7 @@ impl Verb {
             Self::Export(args) => export::run(&args, context),
             Self::Bundle(args) => bundle::run(&args, context),
             Self::Import(args) => import::run(&args, context),
+            Self::Receipt(args) => receipt::run(&args, context),
             Self::Publish(args) => publish::run(&args, context),
             Self::Unpublish(args) => unpublish::run(&args, context),
             Self::Package(args) => package::run(&args, context),

@@ -36,8 +36,8 @@ mod verify;
 pub use backup::{BackupReport, RestoreReport};
 pub use batch::{Batch, BlobWriter};
 pub use catalog::{
-    Catalog, Exported, Fetched, Imported, Origin, PendingRow, PublishedRow, Recorded, RepositoryRow,
-    Settlement, Vacuumed,
+    Acknowledged, Catalog, Exported, Fetched, Imported, Origin, PendingRow, PublishedRow, Recorded,
+    RepositoryRow, Settlement, TrustedRow, Vacuumed,
 };
 pub use diff::{Change, DiffSummary};
 pub use error::{Object, StoreError};

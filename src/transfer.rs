@@ -13,6 +13,8 @@ mod inspect;
 mod lines;
 mod medium;
 mod missing;
+mod own;
+pub mod receipt;
 mod repair;
 mod review;
 mod sorter;
@@ -26,11 +28,14 @@ use crate::{report::Reporter, store::Store};
 
 pub use error::{MissingBase, TransferError};
 pub use export::{
-    AfterWrite, ExportPlan, ExportRequest, How, OutFault, PlannedState, VOLUME_SIZE, Written, plan_export,
+    AfterWrite, ExportPlan, ExportRequest, How, OutFault, PlannedState, VOLUME_SIZE, Weight, Written,
+    plan_export, weigh,
 };
 pub use held::Since;
 pub use import::{ImportOutcome, Imported, import};
 pub use inspect::{Inspection, Verification, VolumeVerdict, inspect, verify};
+pub use own::{OwnTrust, document, own_document, signers};
+pub use receipt::{Applied, Backwards, Heard, ReceiptFault};
 pub use repair::Damage;
 pub use survey::Policies;
 

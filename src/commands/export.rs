@@ -9,12 +9,12 @@ use serde::Serialize;
 use super::{
     context::Context,
     ending::{Ending, Usage},
-    key,
+    key, receipt,
 };
 use crate::{
     config::{Size, closest},
     report::human::{count, size},
-    transfer::{self, AfterWrite, ExportPlan, ExportRequest, How, Since, Written},
+    transfer::{self, AfterWrite, ExportPlan, ExportRequest, How, Since, Weight, Written},
 };
 
 /// Write a signed bundle of what a site does not hold yet
@@ -31,6 +31,9 @@ pub struct Args {
     /// What the site holds: what it `acknowledged`, what the `last` bundle brought, `none`, or a named snapshot
     #[arg(long, value_name = "STATE", default_value = "acknowledged")]
     since: String,
+    /// Carry only what this receipt says is missing: the states of the bundle that waits there, and the blobs that it lacks
+    #[arg(long, value_name = "RECEIPT", conflicts_with = "since")]
+    missing: Option<PathBuf>,
     /// The most bytes of one volume; what the configuration says when left out
     #[arg(long, value_name = "SIZE")]
     volume_size: Option<Size>,
@@ -40,6 +43,9 @@ pub struct Args {
     /// Read the written files back from the medium, past the memory of this machine, and compare
     #[arg(long, conflicts_with = "dry_run")]
     verify_after_write: bool,
+    /// Sign with this key, too: where the trust document asks for more than one collector key; repeatable
+    #[arg(long, value_name = "KEY")]
+    sign_with: Vec<PathBuf>,
     /// Say what would travel, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -119,27 +125,37 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         };
         return Err(Usage::new(format!("no site `{}` is configured", args.to), hint).into());
     };
-    let key = key::load(&config)?;
+    let keys = key::load_all(&config, &args.sign_with)?;
+    let created = transfer::created(context.now).map_err(|text| {
+        Usage::new(
+            format!("`SOURCE_DATE_EPOCH` is `{text}`, which is no number of seconds"),
+            "unset it, or give seconds since 1970",
+        )
+    })?;
+    let since = match &args.missing {
+        Some(file) => {
+            let heard = transfer::receipt::read(&store, &receipt::read_file(file)?)?;
+            Since::Missing(Box::new(heard.receipt))
+        }
+        None => Since::from(args.since.as_str()),
+    };
     let request = ExportRequest {
         to: &args.to,
         repositories: &site.repositories,
         out: &args.out,
-        since: Since::from(args.since.as_str()),
+        since,
         volume_size: args.volume_size.unwrap_or(site.volume_size).bytes(),
         parity: args.parity.map_or(site.parity, |share| share.0),
         after_write: if args.verify_after_write { AfterWrite::ReadBack } else { AfterWrite::Trust },
-        created: transfer::created(context.now).map_err(|text| {
-            Usage::new(
-                format!("`SOURCE_DATE_EPOCH` is `{text}`, which is no number of seconds"),
-                "unset it, or give seconds since 1970",
-            )
-        })?,
+        created,
         at: context.now,
-        key: &key,
+        expected_next_by: site.expected_next(created),
+        keys: &keys.iter().collect::<Vec<_>>(),
     };
     if args.dry_run {
         let plan = transfer::plan_export(&store, &request)?;
-        tell_plan(plan.as_ref(), args, context)?;
+        let weight = plan.as_ref().map(|plan| transfer::weigh(&store, plan)).transpose()?;
+        tell_plan(plan.as_ref().zip(weight), args, context)?;
     } else {
         let written = transfer::export(&store, &request, context.reporter.as_ref())?;
         tell(written.as_ref(), args, context)?;
@@ -162,8 +178,8 @@ fn nothing(dry_run: bool) -> Exported {
     }
 }
 
-fn tell_plan(plan: Option<&ExportPlan>, args: &Args, context: &Context) -> anyhow::Result<()> {
-    let Some(plan) = plan else {
+fn tell_plan(plan: Option<(&ExportPlan, Weight)>, args: &Args, context: &Context) -> anyhow::Result<()> {
+    let Some((plan, weight)) = plan else {
         context.printer.say(&format!("nothing new for `{}`: no bundle would be made", args.to));
         return if context.printer.is_json() {
             context.printer.show(&nothing(true), |_| String::new())
@@ -185,6 +201,7 @@ fn tell_plan(plan: Option<&ExportPlan>, args: &Args, context: &Context) -> anyho
             .collect(),
         without: plan.without.iter().map(ToString::to_string).collect(),
         unacknowledged: plan.unacknowledged.clone(),
+        bytes: weight.bytes,
         ..nothing(true)
     };
     context.printer.show(&exported, |exported| {
@@ -196,6 +213,7 @@ fn tell_plan(plan: Option<&ExportPlan>, args: &Args, context: &Context) -> anyho
                 .map_or("all of it".into(), |base| format!("the change since {}", &base[..12]));
             lines.push(format!("  {} {}: {from}", state.repository, &state.snapshot[..12]));
         }
+        lines.push(format!("  {} ({})", count(weight.blobs, "blob"), size(weight.bytes)));
         lines.join("\n")
     })?;
     tell_why_full(&exported, args, context);

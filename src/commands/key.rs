@@ -1,12 +1,15 @@
 //! `chantal key`: the site's own key.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending};
+use super::{context::Context, ending::Ending, prompt};
 use crate::{
     config::{Config, ConfigError, Fault, FilePath, Place, Repository},
     trust::{KeyError, Keyring, Passphrase, SiteKey, openpgp::CertificateInfo},
@@ -50,16 +53,16 @@ struct Row {
     note: String,
 }
 
-/// Reads the site's key; a passphrase comes from `$CHANTAL_KEY_PASSPHRASE` or `$CHANTAL_KEY_PASSPHRASE_FILE`.
+/// Reads the site's key; a passphrase comes from `$CHANTAL_KEY_PASSPHRASE` or `$CHANTAL_KEY_PASSPHRASE_FILE`, or is asked for.
 pub fn load(config: &Config) -> anyhow::Result<SiteKey> {
-    SiteKey::load(&config.key.resolve(), &Passphrase::from_env()).map_err(|error| located(error, config))
+    SiteKey::load(&config.key.resolve(), &passphrase()).map_err(|error| located(error, config))
 }
 
 /// Reads the site's key as far as that goes without a passphrase, unless one is given.
 pub fn look(config: &Config) -> anyhow::Result<()> {
-    let (path, passphrase) = (config.key.resolve(), Passphrase::from_env());
+    let (path, passphrase) = (config.key.resolve(), passphrase());
     match passphrase {
-        Passphrase::None => SiteKey::public_of(&path).map(drop),
+        Passphrase::Ask(_) | Passphrase::None => SiteKey::public_of(&path).map(drop),
         given => SiteKey::load(&path, &given).map(drop),
     }
     .map_err(|error| located(error, config))
@@ -113,12 +116,29 @@ pub fn openable(repository: &Repository, file: &FilePath) -> anyhow::Result<()> 
     Err(refused(&repository.place().of(file.written()), &message, None))
 }
 
+/// Reads the site's key and further ones; a key that is given twice signs once.
+pub fn load_all(config: &Config, more: &[PathBuf]) -> anyhow::Result<Vec<SiteKey>> {
+    let mut keys = vec![load(config)?];
+    for path in more {
+        let key = SiteKey::load(path, &passphrase())?;
+        if keys.iter().all(|known| known.public() != key.public()) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
+/// Where passphrases come from.
+pub fn passphrase() -> Passphrase {
+    Passphrase::from_env(prompt::passphrase)
+}
+
 /// Makes a site's key with its public line beside it.
 pub fn make(path: &Path, site: &str) -> anyhow::Result<SiteKey> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).with_context(|| format!("cannot make `{}`", directory.display()))?;
     }
-    let key = SiteKey::generate(path, site, &Passphrase::from_env())?;
+    let key = SiteKey::generate(path, site, &passphrase())?;
     let public = path.with_added_extension("pub");
     fs::write(&public, format!("{}\n", key.public_line()))
         .with_context(|| format!("cannot write `{}`", public.display()))?;
@@ -157,7 +177,7 @@ fn list(config: &Config, context: &Context) -> anyhow::Result<()> {
         role: "site",
         algorithm: "ssh-ed25519".into(),
         fingerprint: own.fingerprint().to_string(),
-        note: config.key.resolve().display().to_string(),
+        note: format!("{} ({})", config.key.resolve().display(), own.home().name()),
     }];
     for repository in config.repositories.iter().filter(|repository| !repository.keys.is_empty()) {
         for certificate in keyring(repository)?.certificates(context.now) {

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 
+use chantal_bundle::trust::ChangeError;
 use chantal_contract::{VerifyError, name::NameError};
 
 use crate::{
     publish::PublishError,
-    transfer::TransferError,
+    transfer::{ReceiptFault, TransferError},
     trust::{KeyError, KeyringError, SshsigError, TrustError},
 };
 
@@ -18,6 +19,9 @@ pub fn nature(cause: &(dyn Error + 'static)) -> Option<Nature> {
     if let Some(error) = cause.downcast_ref::<TransferError>() {
         let code = if matches!(error, TransferError::Key(_)) { 2 } else { refusal(error.is_refusal()) };
         return Some((code, error.hint()));
+    }
+    if let Some(error) = cause.downcast_ref::<ReceiptFault>() {
+        return Some((refusal(error.is_refusal()), error.hint()));
     }
     if let Some(error) = cause.downcast_ref::<PublishError>() {
         return Some((1, error.hint()));
@@ -53,6 +57,10 @@ fn of_trust(cause: &(dyn Error + 'static)) -> Option<Nature> {
         || cause.is::<chantal_bundle::trust::TrustError>()
     {
         return Some((3, None));
+    }
+    if cause.is::<ChangeError>() {
+        let hint = "`chantal trust show` lists keys, roles and thresholds".to_owned();
+        return Some((2, Some(hint)));
     }
     cause.is::<NameError>().then_some((2, None))
 }

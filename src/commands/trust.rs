@@ -1,28 +1,27 @@
-//! `chantal trust`: whose bundles are believed.
+//! `chantal trust`: whose bundles are believed, and what this site's own trust document says.
 
-use std::{
-    io::{self, BufRead, IsTerminal},
-    path::{Path, PathBuf},
-};
+mod draft;
+mod own;
+mod show;
 
-use anyhow::Context as _;
-use chantal_bundle::{KeyFingerprint, PublicKey, TrustDocument};
-use chantal_contract::{SiteName, limits::TRUST_BYTES};
+use std::path::{Path, PathBuf};
+
+use chantal_bundle::{KeyFingerprint, PublicKey, TrustDocument, TrustRole};
+use chantal_contract::SiteName;
 use clap::Subcommand;
-use serde::Serialize;
 
 use super::{
     context::{Context, share},
     ending::{Ending, Usage},
-    printer::complain,
+    prompt::confirm,
 };
 use crate::{
-    config::Role,
     store::{Event, Lock, Store},
+    transfer,
     trust::{first_document, read_public_key},
 };
 
-/// Say whose bundles are believed
+/// Say whose bundles are believed, and change the keys of this site's own
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -31,121 +30,192 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show the collectors that are believed, with their keys
-    Show,
-    /// Believe a collector's key from now on; asks, unless the full fingerprint is given
-    Add {
-        /// The collector's public key: an OpenSSH line, as `chantal key show` prints it
-        #[arg(value_name = "KEYFILE")]
-        key: PathBuf,
-        /// The full fingerprint, compared over a way that the key's courier cannot change
-        #[arg(long, value_name = "SHA256:...")]
-        fingerprint: Option<String>,
-        /// The collector's site name; the comment behind the key when left out
-        #[arg(long, value_name = "SITE")]
+    /// Show whose bundles are believed, and with which keys: versions, roles, thresholds, revocations, epochs
+    Show {
+        /// This collector alone; all when left out
+        #[arg(value_name = "SITE")]
         collector: Option<SiteName>,
-        /// Say what would be believed, and change nothing
+    },
+    /// Believe a collector's key from now on, or with `--role` give a key a role in this site's own trust document
+    Add(Add),
+    /// Take a key out of this site's own trust document, without calling it stolen
+    Remove {
+        /// The key's full fingerprint
+        #[arg(value_name = "SHA256:...")]
+        key: KeyFingerprint,
+        #[command(flatten)]
+        way: Way,
+    },
+    /// Put a new key of this site in the place of the old one; the old file is kept aside
+    Rotate(own::Rotate),
+    /// Call a key stolen: nothing that it signed counts any more, and a collector's key takes the epoch along
+    Revoke {
+        /// The key's full fingerprint
+        #[arg(value_name = "SHA256:...", required = true)]
+        keys: Vec<KeyFingerprint>,
+        #[command(flatten)]
+        way: Way,
+    },
+    /// Set how many keys of a role must sign
+    Threshold {
+        #[command(flatten)]
+        way: Way,
+    },
+    /// Begin a new epoch: sequences count from 1 again, and no bundle of the old one is believed any more
+    Epoch {
+        #[command(flatten)]
+        way: Way,
+    },
+    /// Add a signature to the draft of a next version; needs no store, and works wherever the key is
+    Sign {
+        /// The draft
+        #[arg(value_name = "DRAFT")]
+        draft: PathBuf,
+        /// The key; this site's own when left out; repeatable
+        #[arg(long, value_name = "KEY")]
+        sign_with: Vec<PathBuf>,
+        /// Do not ask
         #[arg(long)]
-        dry_run: bool,
+        yes: bool,
+    },
+    /// Bring a draft into force that enough root keys have signed
+    Apply {
+        /// The draft
+        #[arg(value_name = "DRAFT")]
+        draft: PathBuf,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
 }
 
-#[derive(Serialize)]
-struct Shown {
-    collectors: Vec<Believed>,
+#[derive(Debug, clap::Args)]
+struct Add {
+    /// The public key: an OpenSSH line, as `chantal key show` prints it
+    #[arg(value_name = "KEYFILE")]
+    key: PathBuf,
+    /// The full fingerprint, compared over a way that the key's courier cannot change
+    #[arg(long, value_name = "SHA256:...")]
+    fingerprint: Option<KeyFingerprint>,
+    /// The collector's site name; the comment behind the key when left out
+    #[arg(long, value_name = "SITE", conflicts_with = "role")]
+    collector: Option<SiteName>,
+    /// What the key may sign for this site: the next trust document (root), bundles (collector), approvals of bundles
+    /// (approver), or receipts of the site that `--site` names (receiver); repeatable
+    #[arg(long, value_name = "ROLE", value_parser = role)]
+    role: Vec<TrustRole>,
+    /// The site whose receipts the key signs
+    #[arg(long, value_name = "SITE", requires = "role")]
+    site: Option<SiteName>,
+    #[command(flatten)]
+    way: Way,
 }
 
-#[derive(Serialize)]
-struct Believed {
-    collector: String,
-    /// Whether it is this site, whose document is the one that its own bundles carry.
-    own: bool,
-    version: u32,
-    document: String,
-    keys: Vec<Key>,
-    revoked: Vec<String>,
+/// How a change of this site's own trust document comes into force.
+#[derive(Debug, clap::Args)]
+struct Way {
+    /// Sign with this root key, too; repeatable
+    #[arg(long, value_name = "KEY")]
+    sign_with: Vec<PathBuf>,
+    /// How many root keys must sign the next version of the trust document
+    #[arg(long, value_name = "N")]
+    root: Option<u32>,
+    /// How many collector keys must sign a bundle
+    #[arg(long, value_name = "N")]
+    collectors: Option<u32>,
+    /// How many approver keys must sign a bundle before it is imported
+    #[arg(long, value_name = "N")]
+    approvers: Option<u32>,
+    /// Write the next version to this file, for others to sign with `chantal trust sign`, and change nothing
+    #[arg(long, value_name = "FILE")]
+    draft: Option<PathBuf>,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
-#[derive(Serialize)]
-struct Key {
-    fingerprint: String,
-    roles: Vec<&'static str>,
+fn role(text: &str) -> Result<TrustRole, String> {
+    TrustRole::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| {
+        let known: Vec<&str> = TrustRole::ALL.iter().map(|role| role.name()).collect();
+        format!("a role is one of {}", known.join(", "))
+    })
 }
 
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     match &args.verb {
-        Verb::Show => show(context)?,
-        Verb::Add { key, fingerprint, collector, dry_run } => {
-            let (key, comment) = read_public_key(key)?;
-            let found = key.fingerprint();
-            let collector = match collector {
-                Some(name) => name.clone(),
-                None => SiteName::new(comment.trim()).map_err(|_| {
-                    Usage::new(
-                        "the key's comment is no name of a site",
-                        "say whose key it is: `--collector SITE`, as the collector's configuration says under `site`",
-                    )
-                })?,
-            };
-            let compared = match fingerprint {
-                Some(text) => text.parse::<KeyFingerprint>().map_err(|error| {
-                    Usage::new(
-                        format!("`--fingerprint`: {error}"),
-                        "give all of it, as `chantal key list` prints it: `SHA256:` and 43 characters",
-                    )
-                })?,
-                None => ask(&collector, found)?,
-            };
-            let document = first_document(collector, key, &compared)?;
-            if *dry_run {
-                context
-                    .printer
-                    .say(&format!("would believe {found} for bundles of `{}`", document.collector));
-                return Ok(Ending::Done);
-            }
-            let (_, store) = context.open()?;
-            let _shared = share(&store)?;
-            let _site = store.lock(Lock::Site(&document.collector))?;
-            if believe(&store, &document, context)? {
-                context.printer.say(&format!(
-                    "bundles of `{}` are believed when {found} signed them",
-                    document.collector
-                ));
-            } else {
-                context.printer.say(&format!("bundles of `{}` are believed already", document.collector));
-            }
+        Verb::Show { collector } => show::run(collector.as_ref(), context),
+        Verb::Add(add) if add.role.is_empty() => believe_other(add, context),
+        Verb::Add(add) => own::add(add, context),
+        Verb::Remove { key, way } => own::change(way, context, |change| change.remove(key)),
+        Verb::Rotate(rotate) => own::rotate(rotate, context),
+        Verb::Revoke { keys, way } => {
+            own::change(way, context, |change| keys.iter().try_for_each(|key| change.revoke(key)))
         }
+        Verb::Threshold { way } => own::change(way, context, |_| Ok(())),
+        Verb::Epoch { way } => own::change(way, context, |change| change.raise_epoch().map(drop)),
+        Verb::Sign { draft, sign_with, yes } => draft::sign(draft, sign_with, *yes, context),
+        Verb::Apply { draft, yes } => draft::apply(draft, *yes, context),
+    }
+}
+
+/// Believes another collector: version 1 of its trust document is made from its key.
+fn believe_other(add: &Add, context: &Context) -> anyhow::Result<Ending> {
+    let way = &add.way;
+    if way.draft.is_some() || way.yes || !way.sign_with.is_empty() {
+        return Err(Usage::new(
+            "another collector is believed on the word of a person who compared its fingerprint",
+            "give it as `--fingerprint SHA256:…`; to change this site's own trust document, add `--role`",
+        )
+        .into());
+    }
+    let (key, comment) = read_public_key(&add.key)?;
+    let found = key.fingerprint();
+    let collector = match &add.collector {
+        Some(name) => name.clone(),
+        None => SiteName::new(comment.trim()).map_err(|_| {
+            Usage::new(
+                "the key's comment is no name of a site",
+                "say whose key it is: `--collector SITE`, as the collector's configuration says under `site`",
+            )
+        })?,
+    };
+    let compared = if let Some(given) = add.fingerprint {
+        given
+    } else {
+        confirm(
+            &format!(
+                "The key for `{collector}` has the fingerprint\n\n  {found}\n\n\
+                     Compare it with what `chantal key list` prints there, over a way that the courier cannot change.\n\
+                     Is it the same?"
+            ),
+            "compare the fingerprint with the collector's `chantal key list`, then add `--fingerprint SHA256:…`",
+        )?;
+        found
+    };
+    let document = first_document(collector, key, &compared)?;
+    if way.dry_run {
+        context.printer.say(&format!("would believe {found} for bundles of `{}`", document.collector));
+        return Ok(Ending::Done);
+    }
+    let (_, store) = context.open()?;
+    let _shared = share(&store)?;
+    let _site = store.lock(Lock::Site(&document.collector))?;
+    if believe(&store, &document, context)? {
+        context
+            .printer
+            .say(&format!("bundles of `{}` are believed when {found} signed them", document.collector));
+    } else {
+        context.printer.say(&format!("bundles of `{}` are believed already", document.collector));
     }
     Ok(Ending::Done)
 }
 
-/// Asks the person in front of the terminal; there is no silent first use.
-fn ask(collector: &SiteName, found: KeyFingerprint) -> anyhow::Result<KeyFingerprint> {
-    if !io::stdin().is_terminal() {
-        return Err(Usage::new(
-            "the fingerprint is not given and there is no terminal to ask at",
-            "compare it with the collector's `chantal key list`, then add `--fingerprint SHA256:…`",
-        )
-        .into());
-    }
-    complain(&format!("The key for `{collector}` has the fingerprint\n\n  {found}\n"));
-    complain(
-        "Compare it with what `chantal key list` prints there, over a way that the courier cannot change.",
-    );
-    complain("Is it the same? Type `yes`:");
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
-    if answer.trim() == "yes" {
-        Ok(found)
-    } else {
-        Err(Usage::new("not confirmed: nothing is believed", "only `yes` confirms").into())
-    }
-}
-
 /// Reads the newest trust document of the site itself.
 pub fn own(store: &Store) -> anyhow::Result<Option<TrustDocument>> {
-    let Some((_, digest)) = store.catalog().trust(store.site())? else { return Ok(None) };
-    Ok(Some(TrustDocument::parse(&store.pool().read(&digest, TRUST_BYTES as u64)?)?))
+    Ok(transfer::document(store, store.site())?)
 }
 
 /// Refuses a site's key that its own trust document does not name: nobody would believe what it signs.
@@ -192,56 +262,12 @@ pub fn believe(store: &Store, document: &TrustDocument, context: &Context) -> an
     let batch = store.pool().batch()?;
     batch.put(&bytes)?;
     batch.flush()?;
-    let event =
-        Event::Trusted { collector: document.collector.clone(), version: document.version, document: digest };
+    let event = Event::Trusted {
+        collector: document.collector.clone(),
+        version: document.version,
+        document: digest,
+        signatures: Vec::new(),
+    };
     store.journal().append(event, context.now)?;
     Ok(true)
-}
-
-fn show(context: &Context) -> anyhow::Result<()> {
-    let (config, store) = context.open()?;
-    let mut collectors = Vec::new();
-    for collector in store.catalog().collectors()? {
-        let Some((version, digest)) = store.catalog().trust(&collector)? else { continue };
-        let document = TrustDocument::parse(&store.pool().read(&digest, TRUST_BYTES as u64)?)?;
-        collectors.push(Believed {
-            own: collector == *store.site(),
-            collector: collector.to_string(),
-            version,
-            document: digest.hex(),
-            keys: document
-                .keys
-                .iter()
-                .map(|trusted| Key {
-                    fingerprint: trusted.key.fingerprint().to_string(),
-                    roles: trusted.roles.iter().map(|role| role.name()).collect(),
-                })
-                .collect(),
-            revoked: document.revoked.iter().map(|revoked| revoked.key.to_string()).collect(),
-        });
-    }
-    context.printer.show(&Shown { collectors }, |shown| {
-        use crate::report::table::Align::{Left, Right};
-        let mut rows = Vec::new();
-        for one in &shown.collectors {
-            let keys = one.keys.iter().map(|key| (key.fingerprint.clone(), key.roles.join(", ")));
-            let revoked = one.revoked.iter().map(|key| (key.clone(), "revoked".to_owned()));
-            for (key, roles) in keys.chain(revoked) {
-                let of =
-                    if one.own { format!("{} (this site)", one.collector) } else { one.collector.clone() };
-                rows.push(vec![of, one.version.to_string(), key, roles]);
-            }
-        }
-        if rows.is_empty() {
-            return String::new();
-        }
-        let headings = [("collector", Left), ("version", Right), ("key", Left), ("roles", Left)];
-        context.printer.table(&headings, &rows)
-    })?;
-    // a collector need not believe anybody
-    let others = store.catalog().collectors()?.iter().any(|collector| collector != store.site());
-    if !others && config.role == Role::Receiver {
-        context.printer.say("nobody's bundles are believed; `chantal trust add KEYFILE` begins");
-    }
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use chantal_bundle::parity::Percent;
 use chantal_contract::name::{Name, SiteName};
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -177,9 +178,20 @@ pub struct Site {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", regex(pattern = "^[0-9]{1,3}%$"))]
     pub parity: Option<Percent>,
+    /// How often it is meant to get a bundle (`30d`): every manifest says until when the next one is expected, and `status` there
+    /// shows who is late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Time>,
     /// Where it stands.
     #[serde(skip)]
     pub(super) place: Place,
+}
+
+impl Site {
+    /// Returns until when the bundle after one made at `created` is expected; none where nothing is said.
+    pub fn expected_next(&self, created: Timestamp) -> Option<Timestamp> {
+        created.checked_add(SignedDuration::try_from(self.every?.duration()).ok()?).ok()
+    }
 }
 
 /// What fits on FAT, whose files end at 4 GiB.

@@ -94,6 +94,44 @@ pub struct Exported {
     pub states: Vec<Carried>,
     /// Whether it counts as received.
     pub delivery: Delivery,
+    /// The fingerprints of the keys that signed it.
+    pub signed: Vec<String>,
+}
+
+/// What a site signed that it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The journal's entry.
+    pub number: u64,
+    /// When the receipt was applied here.
+    pub at: Timestamp,
+    /// The site.
+    pub to: SiteName,
+    /// The SHA-256 of the receipt's text.
+    pub receipt: Digest,
+    /// The epoch of its newest import.
+    pub epoch: u32,
+    /// That bundle's number in the epoch; 0 when it had imported nothing.
+    pub sequence: u64,
+    /// The SHA-256 of that bundle's `manifest.json`.
+    pub bundle: Option<Digest>,
+    /// What it holds; of one repository the newest state stands last.
+    pub states: Vec<Carried>,
+    /// The version of this site's trust document that it accepted.
+    pub trust: u32,
+    /// The fingerprint of the key that signed the receipt.
+    pub key: String,
+}
+
+/// An accepted trust document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedRow {
+    /// Its version.
+    pub version: u32,
+    /// The blob that holds it.
+    pub document: Digest,
+    /// The blobs that hold the signatures over it.
+    pub signatures: Vec<Digest>,
 }
 
 /// A bundle that was imported here.
@@ -119,6 +157,14 @@ pub struct Imported {
     pub proof: Option<Digest>,
     /// The same of collectors before it, whose bundles it brought on.
     pub origins: Vec<Digest>,
+    /// When the collector says that it made it.
+    pub created: Option<Timestamp>,
+    /// When the collector meant to have sent the next one.
+    pub expected_next_by: Option<Timestamp>,
+    /// The fingerprints of the collector's keys that signed it.
+    pub signed: Vec<String>,
+    /// The fingerprints of the approvers' keys that signed it.
+    pub approved: Vec<String>,
 }
 
 /// A bundle of which parts are in the pool.
@@ -134,6 +180,8 @@ pub struct PendingRow {
     pub manifest: Digest,
     /// The volumes that are in the pool.
     pub volumes: Vec<u32>,
+    /// The fingerprints of the collector's keys that signed it.
+    pub signed: Vec<String>,
 }
 
 /// A published tree.

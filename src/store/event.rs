@@ -109,6 +109,29 @@ pub enum Event {
         states: Vec<Carried>,
         /// Whether it counts as received.
         delivery: Delivery,
+        /// The fingerprints of the keys that signed it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        signed: Vec<String>,
+    },
+    /// A site signed a receipt: from then on it is believed to hold what that lists, and nothing else.
+    Acknowledged {
+        /// The site.
+        to: SiteName,
+        /// The SHA-256 of the receipt's text.
+        receipt: Digest,
+        /// The epoch of the site's newest import.
+        epoch: u32,
+        /// Its number in the epoch; 0 when it had imported nothing.
+        sequence: u64,
+        /// The SHA-256 of that bundle's `manifest.json`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bundle: Option<Digest>,
+        /// What it holds, as far as this store knows it; of one repository the newest state stands last.
+        states: Vec<Carried>,
+        /// The version of this site's trust document that it accepted.
+        trust: u32,
+        /// The fingerprint of the key that signed the receipt.
+        key: String,
     },
     /// Parts of a bundle were verified and entered the pool; others are still missing. Guards them from gc.
     Pending {
@@ -118,6 +141,9 @@ pub enum Event {
         manifest: Digest,
         /// The volumes that are in the pool.
         volumes: Vec<u32>,
+        /// The fingerprints of the collector's keys that signed it, for when it becomes current without being seen again.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        signed: Vec<String>,
     },
     /// A bundle was imported: all its states became current, and its sequence the newest, at once.
     Imported {
@@ -133,6 +159,12 @@ pub enum Event {
         manifest: Digest,
         /// What it carried.
         states: Vec<Carried>,
+        /// When the collector says that it made it.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "stamp::optional")]
+        created: Option<Timestamp>,
+        /// When the collector meant to have sent the next one.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "stamp::optional")]
+        expected_next_by: Option<Timestamp>,
         /// The fingerprints of the collector's keys that signed it, rising.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         signed: Vec<String>,
@@ -146,7 +178,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         origins: Vec<Digest>,
     },
-    /// A trust document was accepted.
+    /// A trust document was accepted, or further signatures over it.
     Trusted {
         /// The collector whose keys it lists.
         collector: SiteName,
@@ -154,6 +186,9 @@ pub enum Event {
         version: u32,
         /// The blob that holds it.
         document: Digest,
+        /// The blobs that hold the signatures over it: a later key cannot make them any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        signatures: Vec<Digest>,
     },
     /// A state was published.
     Published {

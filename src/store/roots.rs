@@ -54,9 +54,17 @@ impl Store {
         for row in catalog.published()? {
             roots.state(&row.state, Address { repository: row.repository, snapshot: row.name });
         }
-        // Any of a site's bundles since the last one known as received may be what it stands on.
+        // What a site signed for last, and any of its bundles since, may be what it stands on.
+        let acknowledged = catalog.acknowledgements()?;
+        for state in acknowledged.iter().flat_map(|receipt| &receipt.states) {
+            roots.bases.entry(state.state.manifest).or_default().extend(state.state.evidence);
+        }
         let mut in_flight: BTreeMap<String, Vec<Digest>> = BTreeMap::new();
         for export in catalog.exports(None)? {
+            let known = acknowledged.iter().find(|receipt| receipt.to == export.to);
+            if known.is_some_and(|k| (k.epoch, k.sequence) >= (export.epoch, export.sequence)) {
+                continue;
+            }
             let manifests = in_flight.entry(export.to.to_string()).or_default();
             if export.delivery == Delivery::Assumed {
                 manifests.clear();
@@ -71,7 +79,10 @@ impl Store {
             roots.bases.entry(manifest).or_default().extend(lists);
         }
         for collector in catalog.collectors()? {
-            roots.blobs.extend(catalog.trust_chain(&collector)?.into_iter().map(|(_, document)| document));
+            for row in catalog.trusted(&collector)? {
+                roots.blobs.insert(row.document);
+                roots.blobs.extend(row.signatures);
+            }
         }
         Ok(roots)
     }

@@ -2,15 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use chantal_bundle::{KeyFingerprint, Manifest, PublicKey, TrustDocument, manifest::TrustLink, seal};
-use chantal_contract::{Digest, SiteName, limits::TRUST_BYTES};
+use chantal_bundle::{
+    KeyFingerprint, Manifest, PublicKey, TrustDocument,
+    manifest::{self, TrustLink},
+    seal,
+    trust::Link,
+};
+use chantal_contract::{
+    Digest, SiteName,
+    limits::{BUNDLE_MANIFEST_BYTES, TRUST_BYTES},
+};
 
 use super::{
     TransferError,
     medium::{self, Front, Places},
 };
 use crate::{
-    store::Store,
+    store::{Imported, Store},
     trust::{self, TrustError},
 };
 
@@ -23,19 +31,32 @@ pub(super) struct Admitted {
     pub bytes: Vec<u8>,
     /// Their digest.
     pub digest: Digest,
-    /// The collector's keys that signed it, rising by their text; none where that was seen at an earlier visit.
+    /// The collector's keys that signed it, rising by their text.
     pub signed: Vec<KeyFingerprint>,
 }
 
-/// Trust documents that a chain brought and that were not known before, in order.
-pub(super) type News = Vec<TrustDocument>;
+/// A trust document that a chain brought and that was not known before.
+pub(super) struct New {
+    /// The version before it.
+    pub former: TrustDocument,
+    pub document: TrustDocument,
+    pub link: Link,
+}
 
 /// What came of looking at a bundle: new trust documents count even when the bundle is refused.
 pub(super) struct Judged {
-    pub news: News,
+    /// In order.
+    pub news: Vec<New>,
     pub verdict: Result<Admitted, TransferError>,
     /// What was read from `copy/`, as the first of it could not be read or believed.
     pub copied: Vec<&'static str>,
+}
+
+/// Tells whether a bundle's manifest is one that was imported, whatever has become of trust since; its digest says it all.
+pub(super) fn imported(store: &Store, dir: &Path) -> Result<Option<Imported>, TransferError> {
+    let Ok(bytes) = medium::read(&dir.join(manifest::FILE), BUNDLE_MANIFEST_BYTES) else { return Ok(None) };
+    let digest = Digest::of(&bytes);
+    Ok(store.catalog().imports(None)?.into_iter().find(|import| import.manifest == digest))
 }
 
 /// Looks at a bundle's front; parses its manifest only after the signature over it was found good.
@@ -69,9 +90,12 @@ fn judge_front(
     let accepted = accepted(store, dir, &front)?;
     let news = trust::document::follow(&accepted, &front.chain)
         .map_err(|source| TransferError::Untrusted { path: dir.into(), source })?;
-    let current = news.last().unwrap_or(&accepted);
-    let verdict = admit(dir, current, front);
-    Ok(Judged { news, verdict, copied: Vec::new() })
+    let current = news.last().unwrap_or(&accepted).clone();
+    let links = front.chain.iter().skip(accepted.version as usize).cloned();
+    let formers = std::iter::once(accepted).chain(news.iter().cloned());
+    let news = formers.zip(news.iter().cloned()).zip(links);
+    let news = news.map(|((former, document), link)| New { former, document, link }).collect();
+    Ok(Judged { news, verdict: admit(dir, &current, front), copied: Vec::new() })
 }
 
 /// Finds the accepted document that the chain contains; without one, says which is nearest.
@@ -136,6 +160,10 @@ fn admit(dir: &Path, document: &TrustDocument, front: Front) -> Result<Admitted,
     let listed = (1..).zip(&chain).map(|(version, l)| TrustLink { version, sha256: Digest::of(&l.document) });
     if !listed.eq(manifest.trust.iter().copied()) {
         return Err(TransferError::OtherChain { path: path() });
+    }
+    if manifest.epoch != document.epoch {
+        let (bundle, epoch, version) = (manifest.name()?, document.epoch, document.version);
+        return Err(TransferError::WrongEpoch { bundle, epoch, version });
     }
     Ok(Admitted { dir: path(), digest: Digest::of(&bytes), manifest, bytes, signed })
 }

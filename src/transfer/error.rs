@@ -6,7 +6,7 @@ use std::{
 };
 
 use chantal_bundle::{
-    BundleName, BundleNameError, VolumeNumber,
+    BundleName, BundleNameError, Epoch, VolumeNumber,
     cells::CellError,
     delta::{LinesError, PatchError},
     index::IndexError,
@@ -119,6 +119,22 @@ pub enum TransferError {
         asked: String,
         /// The site.
         site: SiteName,
+    },
+    /// The receipt that says what is missing is another site's.
+    #[error("the receipt is of site `{asked}`, the bundle would be for site `{site}`")]
+    OtherReceipt {
+        /// Whose it is.
+        asked: SiteName,
+        /// For whom the bundle would be.
+        site: SiteName,
+    },
+    /// A blob that a receipt misses is gone here as well.
+    #[error("blob {blob}, which site `{site}` misses, is not in this store any more")]
+    Forgotten {
+        /// The site.
+        site: SiteName,
+        /// The blob.
+        blob: Digest,
     },
     /// No trust document was accepted of this site itself, so that nobody could verify what it signs.
     #[error("site `{site}` has no trust document that names its key")]
@@ -363,6 +379,18 @@ pub enum TransferError {
         /// Who we are.
         here: SiteName,
     },
+    /// It is of an epoch that is over, or that has not begun.
+    #[error(
+        "{bundle} is not of epoch {epoch}, which trust document version {version} of its collector is about"
+    )]
+    WrongEpoch {
+        /// The bundle.
+        bundle: BundleName,
+        /// The epoch that bundles are believed in.
+        epoch: Epoch,
+        /// The trust document that says so.
+        version: u32,
+    },
     /// A newer one was imported already.
     #[error("{bundle} is older than {newest}, which was imported already")]
     Older {
@@ -492,6 +520,7 @@ impl TransferError {
             | Self::Cell { .. }
             | Self::Member { .. }
             | Self::WrongSite { .. }
+            | Self::WrongEpoch { .. }
             | Self::Older { .. }
             | Self::Replayed { .. }
             | Self::MissingBases { .. }
@@ -515,6 +544,9 @@ impl TransferError {
         match self {
             Self::Store(source) => source.hint(),
             Self::Key(source) => source.hint(),
+            Self::OwnTrust { source: TrustError::NotEnough { strangers, .. } } if !strangers.is_empty() => Some(
+                "`chantal trust show` lists the keys that may; `chantal trust rotate` finishes a rotation that was interrupted".into(),
+            ),
             Self::OwnTrust { source } | Self::Untrusted { source, .. } => source.hint(),
             Self::NoTrust { .. } | Self::Stranger { .. } => Some(
                 "`chantal key show` on the collector prints its key; `chantal trust add KEYFILE` here trusts it".into(),
@@ -535,6 +567,10 @@ impl TransferError {
             Self::OtherReview { .. } | Self::OtherPackages { .. } => Some(
                 "whoever made this bundle shows one thing and sends another: ask its collector, and trust neither until it is explained".into(),
             ),
+            Self::OtherReceipt { asked, .. } => Some(format!("give `--to {asked}`")),
+            Self::Forgotten { site, .. } => Some(format!(
+                "`chantal export --to {site}` carries the present states, and all that they need"
+            )),
             Self::NothingThere { .. } => Some("`chantal sync` first".into()),
             Self::UnknownBase { .. } => Some(
                 "`chantal snapshot list` and `chantal bundle list` show what there is; `--since none` writes everything".into(),
@@ -551,12 +587,15 @@ impl TransferError {
                 Some(format!("on the collector run {}", export_command(site)))
             }
             Self::NoIndex { .. } => Some("insert the first medium, too".into()),
-            Self::Older { .. } => Some(
-                "there is nothing to gain from it; to go back in time, publish a named snapshot".into(),
+            Self::WrongEpoch { .. } => Some(
+                "a bundle that the collector exports now is of its present epoch".into(),
             ),
-            Self::Replayed { .. } => {
-                Some("the collector was set back; there, `chantal export` with a new epoch cures it".into())
-            }
+            Self::Older { .. } => Some(
+                "there is nothing to gain from it; to go back in time, publish a named snapshot. If the collector never made the newer one, its key was stolen: there, `chantal trust revoke` shuts it out".into(),
+            ),
+            Self::Replayed { .. } => Some(
+                "the collector was set back: there, `chantal trust epoch` begins a new one. Or its key was stolen: there, `chantal trust revoke` shuts it out".into(),
+            ),
             Self::Damaged { .. } => Some(
                 "what was good is kept: copy the damaged volumes again, or bring all media of the bundle with their parity files \
                  together, and run the import once more; a receipt (`chantal receipt create`) asks for what is missing"

@@ -1,6 +1,7 @@
 //! Export: from this store's snapshots to a signed bundle for one site.
 
 mod deltas;
+mod missing;
 mod out;
 mod parity;
 mod plan;
@@ -33,11 +34,12 @@ pub use plan::{ExportPlan, PlannedState};
 use self::{
     deltas::Travellers,
     parity::Protect,
-    seal::{Chain, Copies, Shelf},
+    seal::{Copies, Shelf},
     volumes::{Done, MemberSpool, Press},
 };
 use super::{
     Since, TransferError, medium,
+    own::OwnTrust,
     review::{self, Reviewed},
 };
 use crate::{
@@ -70,8 +72,10 @@ pub struct ExportRequest<'a> {
     pub created: Timestamp,
     /// Now: what the journal says.
     pub at: Timestamp,
-    /// The key that signs it.
-    pub key: &'a SiteKey,
+    /// When the next one is meant to follow, as the manifest says.
+    pub expected_next_by: Option<Timestamp>,
+    /// The keys that sign it: the site's own, and more where the trust document asks for more.
+    pub keys: &'a [&'a SiteKey],
 }
 
 /// What is done with a bundle once it is written.
@@ -135,6 +139,24 @@ pub fn plan_export(store: &Store, request: &ExportRequest<'_>) -> Result<Option<
     Ok(plan)
 }
 
+/// What a planned bundle would carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weight {
+    /// Blobs.
+    pub blobs: u64,
+    /// Their bytes, which the volumes hardly exceed: what is packed already is not squeezed.
+    pub bytes: u64,
+}
+
+/// Weighs what a planned bundle would carry; costs what the deltas cost, and writes nothing.
+pub fn weigh(store: &Store, plan: &ExportPlan) -> Result<Weight, TransferError> {
+    let cell = NonZeroU32::new(CELL).unwrap_or(NonZeroU32::MIN);
+    let of_index = |source| TransferError::Index { bundle: plan.bundle.clone(), source };
+    let mut index = Writer::new(io::sink(), cell).map_err(of_index)?;
+    let (_, travellers) = deltas::write(store, plan, &mut index)?;
+    Ok(Weight { blobs: travellers.count, bytes: travellers.bytes })
+}
+
 /// Writes a bundle and notes it in the journal; none when the site holds everything already.
 pub fn export(
     store: &Store,
@@ -144,7 +166,8 @@ pub fn export(
     let _shared = store.lock(Lock::Shared)?;
     let _stream = store.lock(Lock::Site(request.to))?;
     let Some(plan) = plan::plan(store, request)? else { return Ok(None) };
-    let chain = Chain::load(store, request.key)?;
+    let chain = OwnTrust::load(store, request.keys)?;
+    chain.expect_collectors(request.keys)?;
     out::expect(request.out)?;
     let written = if let Some(written) = adopt(&plan, &chain)? {
         written
@@ -158,7 +181,7 @@ pub fn export(
 }
 
 /// Takes a bundle that was written whole by an export that died before it could note that.
-fn adopt(plan: &ExportPlan, chain: &Chain) -> Result<Option<Written>, TransferError> {
+fn adopt(plan: &ExportPlan, chain: &OwnTrust) -> Result<Option<Written>, TransferError> {
     if plan.path.symlink_metadata().is_err() {
         return Ok(None);
     }
@@ -181,7 +204,7 @@ fn write(
     store: &Store,
     request: &ExportRequest<'_>,
     plan: &ExportPlan,
-    chain: &Chain,
+    chain: &OwnTrust,
     needed: &mut u64,
     reporter: &dyn Reporter,
 ) -> Result<Written, TransferError> {
@@ -216,7 +239,7 @@ fn write(
     let (out, open_size, totals) = index.finish().map_err(of_index)?;
     let file = out.finish().map_err(|e| TransferError::io(&index_path, e))?;
 
-    chain.write(&mut shelf, request.key)?;
+    seal::write_chain(&mut shelf, chain)?;
     shelf.note(index::FILE, file.sha256);
     for volume in &done {
         shelf.note(&volume.entry.number.file_name(), volume.entry.measured.sha256);
@@ -231,7 +254,7 @@ fn write(
     let parity = request.parity.map(protect).transpose()?;
     let delivery = match request.since {
         _ if plan.bases.is_empty() && presumed.is_empty() => Delivery::Full,
-        Since::Acknowledged => Delivery::Acknowledged,
+        Since::Acknowledged | Since::Missing(_) => Delivery::Acknowledged,
         _ => Delivery::Assumed,
     };
     let mut manifest = Manifest {
@@ -243,6 +266,7 @@ fn write(
         sequence: plan.bundle.sequence(),
         created: Timestamp::from_second(request.created.as_second()).unwrap_or(request.created),
         delivery,
+        expected_next_by: request.expected_next_by,
         trust: chain.listed(),
         bases: plan.bases.clone(),
         presumed,
@@ -260,7 +284,7 @@ fn write(
     manifest.review = made.files();
     shelf.put(manifest::REVIEW_JSON, &made.json)?;
     shelf.put(manifest::REVIEW_HTML, &made.html)?;
-    seal::write(&mut shelf, &manifest, request.key)?;
+    seal::write(&mut shelf, &manifest, request.keys)?;
     if request.after_write == AfterWrite::ReadBack {
         reread::compare(&shelf, reporter)?;
     }
@@ -365,9 +389,10 @@ fn note(store: &Store, request: &ExportRequest<'_>, written: &Written) -> Result
         manifest: Digest::of(&bytes),
         states: carried.collect(),
         delivery: match request.since {
-            Since::Acknowledged | Since::None => store::Delivery::Awaited,
+            Since::Acknowledged | Since::Missing(_) | Since::None => store::Delivery::Awaited,
             Since::Last | Since::Named(_) => store::Delivery::Assumed,
         },
+        signed: request.keys.iter().map(|key| key.fingerprint().to_string()).collect(),
     };
     store.journal().append(event, request.at)?;
     Ok(())

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chantal_bundle::BundleName;
+use chantal_bundle::{BundleName, Receipt};
 use chantal_contract::{Digest, Name, SiteName, SnapshotName};
 
-use super::TransferError;
-use crate::store::{Exported, StateRef, Store};
+use super::{TransferError, own};
+use crate::store::{Acknowledged, Carried, Exported, StateRef, Store};
 
 /// What a bundle starts from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Since {
     Last,
     /// Nothing: the bundle stands alone.
     None,
+    /// What a receipt does not list as missing: only that travels.
+    Missing(Box<Receipt>),
     /// A named snapshot, or the state after an exported bundle, on the assumption that the site has it.
     Named(String),
 }
@@ -59,7 +61,12 @@ impl Held {
 impl Held {
     fn add(&mut self, export: &Exported) {
         let bundle: Option<BundleName> = export.bundle.parse().ok();
-        for carried in &export.states {
+        self.add_states(&export.states, &|_| bundle.clone());
+    }
+
+    fn add_states(&mut self, states: &[Carried], brought: &dyn Fn(&Digest) -> Option<BundleName>) {
+        for carried in states {
+            let bundle = brought(&carried.state.manifest);
             let held = HeldState { state: carried.state.clone(), bundle: bundle.clone() };
             for name in &carried.names {
                 self.names.insert((carried.repository.clone(), name.clone()), held.clone());
@@ -78,9 +85,21 @@ pub(super) fn held(
 ) -> Result<Held, TransferError> {
     let mut held = Held::default();
     match since {
-        // Until receipts are applied nothing is acknowledged.
-        Since::None | Since::Acknowledged => {}
-        Since::Last => store.catalog().exports(Some(to))?.iter().for_each(|export| held.add(export)),
+        // what travels then is planned elsewhere
+        Since::None | Since::Missing(_) => {}
+        Since::Acknowledged => {
+            acknowledged(store, to, &mut held)?;
+        }
+        Since::Last => {
+            let receipt = acknowledged(store, to, &mut held)?;
+            let epoch = own::epoch(store)?.get();
+            // what was sent before a new epoch may have been met by what a stolen key sent: only a receipt tells
+            let follows = |e: &&Exported| {
+                e.epoch == epoch
+                    && receipt.as_ref().is_none_or(|r| (e.epoch, e.sequence) > (r.epoch, r.sequence))
+            };
+            store.catalog().exports(Some(to))?.iter().filter(follows).for_each(|export| held.add(export));
+        }
         Since::Named(asked) => {
             let exports = store.catalog().exports(Some(to))?;
             if let Some(at) = exports.iter().position(|e| e.bundle == *asked) {
@@ -94,6 +113,23 @@ pub(super) fn held(
         }
     }
     Ok(Held { newest: known(store, held.newest)?, names: known(store, held.names)? })
+}
+
+/// Adds what the site signed for last; returns that receipt.
+fn acknowledged(
+    store: &Store,
+    to: &SiteName,
+    held: &mut Held,
+) -> Result<Option<Acknowledged>, TransferError> {
+    let Some(receipt) = store.catalog().acknowledged(to)? else { return Ok(None) };
+    let exports = store.catalog().exports(Some(to))?;
+    let brought = |manifest: &Digest| {
+        let before = |e: &&Exported| (e.epoch, e.sequence) <= (receipt.epoch, receipt.sequence);
+        let brings = |e: &&Exported| e.states.iter().any(|s| s.state.manifest == *manifest);
+        exports.iter().filter(before).rfind(brings).and_then(|e| e.bundle.parse().ok())
+    };
+    held.add_states(&receipt.states, &brought);
+    Ok(Some(receipt))
 }
 
 /// Leaves out what this store itself has forgotten.

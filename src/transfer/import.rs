@@ -22,7 +22,7 @@ use self::{check::Standing, rebuild::Survey};
 use super::{
     TransferError,
     admit::{self, Admitted},
-    medium,
+    medium, own,
     repair::{Clinic, Damage, Media},
     review, strays,
     survey::{Advance, Policies, ReviewSum, survey},
@@ -113,6 +113,17 @@ pub fn import(
             }
             judged.verdict
         });
+        // trust may have moved on since a bundle was imported; that it was stays so
+        let judged = match judged {
+            Err(fault) => match admit::imported(store, &dir)? {
+                Some(known) => {
+                    outcomes.push(Ok(ImportOutcome::Already { bundle: known.bundle.parse()?, at: known.at }));
+                    continue;
+                }
+                None => Err(fault),
+            },
+            good => good,
+        };
         match judged {
             Ok(admitted) => {
                 let new = |admitted| Gathered { admitted, dirs: Vec::new() };
@@ -145,20 +156,8 @@ pub fn import(
 }
 
 /// Records new trust documents at once, whatever becomes of the bundle that brought them.
-fn accept(store: &Store, news: &[chantal_bundle::TrustDocument], at: Timestamp) -> Result<(), TransferError> {
-    for document in news {
-        let bytes = document.encode().map_err(|e| TransferError::OwnTrust { source: e.into() })?;
-        let batch = store.pool().batch()?;
-        let put = batch.put(&bytes)?;
-        batch.flush()?;
-        let event = Event::Trusted {
-            collector: document.collector.clone(),
-            version: document.version,
-            document: put.sha256,
-        };
-        store.journal().append(event, at)?;
-    }
-    Ok(())
+fn accept(store: &Store, news: &[admit::New], at: Timestamp) -> Result<(), TransferError> {
+    news.iter().try_for_each(|new| own::record(store, Some(&new.former), &new.document, &new.link, at))
 }
 
 /// Finds the bundles that were begun and wait for volumes; their manifests were believed then, and nothing was revoked since.
@@ -176,8 +175,8 @@ fn waiting(store: &Store) -> Result<Vec<Gathered>, TransferError> {
             // Whether the newer trust document still admits it, its signatures must tell: the front is needed again.
             continue;
         }
-        let admitted =
-            Admitted { dir: PathBuf::new(), manifest, bytes, digest: row.manifest, signed: Vec::new() };
+        let signed = row.signed.iter().filter_map(|key| key.parse().ok()).collect();
+        let admitted = Admitted { dir: PathBuf::new(), manifest, bytes, digest: row.manifest, signed };
         waiting.push(Gathered { admitted, dirs: Vec::new() });
     }
     Ok(waiting)
@@ -364,7 +363,12 @@ impl Job<'_> {
         if known.iter().any(|row| row.manifest == self.admitted.digest && row.volumes == volumes) {
             return Ok(());
         }
-        let event = Event::Pending { bundle: self.name.to_string(), manifest: self.admitted.digest, volumes };
+        let event = Event::Pending {
+            bundle: self.name.to_string(),
+            manifest: self.admitted.digest,
+            volumes,
+            signed: self.admitted.signed.iter().map(ToString::to_string).collect(),
+        };
         self.store.journal().append(event, at)?;
         Ok(())
     }
@@ -394,6 +398,8 @@ impl Job<'_> {
             sequence: manifest.sequence.get(),
             manifest: self.admitted.digest,
             states,
+            created: Some(manifest.created),
+            expected_next_by: manifest.expected_next_by,
             signed: self.admitted.signed.iter().map(ToString::to_string).collect(),
             approved: Vec::new(),
             proof: None,

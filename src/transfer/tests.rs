@@ -24,7 +24,9 @@ mod by_hand;
 mod forged;
 mod hostile;
 mod journeys;
+mod receipts;
 mod repair;
+mod thefts;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -88,8 +90,12 @@ impl Side {
         let batch = self.store.pool().batch().unwrap();
         let put = batch.put(&document.encode().unwrap()).unwrap();
         batch.flush().unwrap();
-        let event =
-            Event::Trusted { collector: document.collector, version: document.version, document: put.sha256 };
+        let event = Event::Trusted {
+            collector: document.collector,
+            version: document.version,
+            document: put.sha256,
+            signatures: vec![],
+        };
         self.store.journal().append(event, at(0)).unwrap();
     }
 
@@ -199,7 +205,8 @@ impl Side {
             after_write: AfterWrite::ReadBack,
             created: at(100),
             at: at(100),
-            key: &self.key,
+            expected_next_by: None,
+            keys: &[&self.key],
         };
         export(&self.store, &request, &Silent)
     }

@@ -8,8 +8,12 @@ use std::{
 };
 
 use chantal_bundle::{KeyFingerprint, PublicKey};
-use ssh_key::{Algorithm, LineEnding, PrivateKey, rand_core::OsRng};
+use ssh_key::{
+    Algorithm, HashAlg, LineEnding, PrivateKey, Signature, SshSig, public::KeyData, rand_core::OsRng,
+};
 use zeroize::Zeroizing;
+
+use super::agent::{Agent, AgentError};
 
 /// Bytes of a private key file or a passphrase file that are read at most.
 const FILE_BYTES: u64 = 64 << 10;
@@ -75,6 +79,22 @@ pub enum KeyError {
         /// What is wrong.
         source: chantal_bundle::KeyError,
     },
+    /// Its file holds the public line, and the agent that would have the rest does not answer.
+    #[error("key `{path}` is held by an ssh-agent: {source}")]
+    Agent {
+        /// The file of its public line.
+        path: PathBuf,
+        /// Why there is no answer.
+        source: AgentError,
+    },
+    /// Its file holds the public line, and the agent does not have the rest.
+    #[error("key `{path}` ({key}) is not among those that the ssh-agent holds")]
+    NotInAgent {
+        /// The file of its public line.
+        path: PathBuf,
+        /// Its fingerprint.
+        key: KeyFingerprint,
+    },
     /// The mathematics refused.
     #[error("cannot sign: {source}")]
     Sign {
@@ -94,7 +114,10 @@ impl KeyError {
                 path.display()
             )),
             Self::Locked { .. } | Self::Passphrase { .. } => {
-                Some("give the passphrase in `$CHANTAL_KEY_PASSPHRASE` or the file that `$CHANTAL_KEY_PASSPHRASE_FILE` names".into())
+                Some("give the passphrase in `$CHANTAL_KEY_PASSPHRASE` or the file that `$CHANTAL_KEY_PASSPHRASE_FILE` names, or `ssh-add` the key".into())
+            }
+            Self::Agent { .. } | Self::NotInAgent { .. } => {
+                Some("`ssh-add` the private key, and see that `$SSH_AUTH_SOCK` names the agent that has it (`ssh-add -l` lists what it holds)".into())
             }
             Self::Public { .. } => Some("`chantal key show` prints the line that belongs there".into()),
             Self::Io { .. } | Self::Sign { .. } => None,
@@ -105,6 +128,8 @@ impl KeyError {
 /// Where the passphrase of a key comes from.
 #[derive(Clone, Default)]
 pub enum Passphrase {
+    /// A person is asked, with the key's path; nobody answers where there is no terminal.
+    Ask(fn(&Path) -> io::Result<Option<Zeroizing<String>>>),
     /// Nowhere: the key lies open in its file.
     #[default]
     None,
@@ -115,20 +140,21 @@ pub enum Passphrase {
 }
 
 impl Passphrase {
-    /// Takes it from `$CHANTAL_KEY_PASSPHRASE`, or else from the file that `$CHANTAL_KEY_PASSPHRASE_FILE` names.
-    pub fn from_env() -> Self {
+    /// Takes it from `$CHANTAL_KEY_PASSPHRASE`, or else from the file that `$CHANTAL_KEY_PASSPHRASE_FILE` names, or else asks.
+    pub fn from_env(ask: fn(&Path) -> io::Result<Option<Zeroizing<String>>>) -> Self {
         if let Ok(text) = std::env::var("CHANTAL_KEY_PASSPHRASE") {
             Self::Text(Zeroizing::new(text))
         } else if let Some(path) = std::env::var_os("CHANTAL_KEY_PASSPHRASE_FILE") {
             Self::File(path.into())
         } else {
-            Self::None
+            Self::Ask(ask)
         }
     }
 
-    fn read(&self) -> Result<Option<Zeroizing<String>>, KeyError> {
+    /// Returns what was given beforehand, without asking anybody.
+    fn given(&self) -> Result<Option<Zeroizing<String>>, KeyError> {
         match self {
-            Self::None => Ok(None),
+            Self::None | Self::Ask(_) => Ok(None),
             Self::Text(text) => Ok(Some(text.clone())),
             Self::File(path) => {
                 let bytes = Zeroizing::new(read(path)?);
@@ -141,10 +167,41 @@ impl Passphrase {
     }
 }
 
-/// A site's private key, open in memory and wiped when dropped.
+/// Where a private key lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// In its file, open.
+    File,
+    /// In its file, behind a passphrase.
+    Locked,
+    /// In an ssh-agent; the file holds the public line.
+    Agent,
+}
+
+impl Home {
+    /// Returns the words for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Locked => "file, passphrase",
+            Self::Agent => "ssh-agent",
+        }
+    }
+}
+
+/// What signs.
+enum Secret {
+    Open(Box<PrivateKey>),
+    Agent(Agent),
+}
+
+/// A key that can sign: open in memory and wiped when dropped, or held by an ssh-agent.
 pub struct SiteKey {
-    private: PrivateKey,
+    secret: Secret,
     public: PublicKey,
+    comment: String,
+    home: Home,
+    path: PathBuf,
 }
 
 impl std::fmt::Debug for SiteKey {
@@ -161,7 +218,7 @@ impl SiteKey {
         let mut private =
             PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(|source| KeyError::Sign { source })?;
         private.set_comment(comment);
-        let stored = match passphrase.read()? {
+        let stored = match passphrase.given()? {
             Some(text) => private.encrypt(&mut OsRng, text.as_bytes()),
             None => Ok(private.clone()),
         };
@@ -181,29 +238,74 @@ impl SiteKey {
             _ => io(error.error),
         })?;
         fs::File::open(dir).and_then(|d| d.sync_all()).map_err(&io)?;
-        Self::new(private, path)
+        Self::new(private, path, Home::File)
     }
 
     /// Reads a key; refuses a file that others than its owner can reach.
+    ///
+    /// A file that holds a public line stands for a key that the ssh-agent of `$SSH_AUTH_SOCK` has, as for ssh-keygen. The agent is
+    /// also asked for a key behind a passphrase that was not given, before a person is.
     pub fn load(path: &Path, passphrase: &Passphrase) -> Result<Self, KeyError> {
-        let mut private = parse(path)?;
-        if private.is_encrypted() {
-            let text = passphrase.read()?.ok_or_else(|| KeyError::Locked { path: path.to_path_buf() })?;
-            private = private
-                .decrypt(text.as_bytes())
-                .map_err(|_| KeyError::Passphrase { path: path.to_path_buf() })?;
-        }
-        Self::new(private, path)
+        Self::load_with(path, passphrase, Agent::from_env())
     }
 
-    /// Reads the public half of a private key file, which lies open even where a passphrase protects the other.
+    /// Reads a key as [`SiteKey::load`] does, with this agent.
+    pub fn load_with(
+        path: &Path,
+        passphrase: &Passphrase,
+        agent: Result<Agent, AgentError>,
+    ) -> Result<Self, KeyError> {
+        if is_public(path)? {
+            let (public, comment) = read_public_key(path)?;
+            return Self::in_agent(path, public, comment, agent);
+        }
+        let mut private = parse(path)?;
+        if !private.is_encrypted() {
+            return Self::new(private, path, Home::File);
+        }
+        let mut text = passphrase.given()?;
+        if text.is_none() {
+            let comment = private.comment().to_owned();
+            if let Ok(held) = Self::in_agent(path, public_half(&private, path)?, comment, agent) {
+                return Ok(held);
+            }
+            if let Passphrase::Ask(ask) = passphrase {
+                text = ask(path).map_err(io_error(path))?;
+            }
+        }
+        let text = text.ok_or_else(|| KeyError::Locked { path: path.to_path_buf() })?;
+        private = private
+            .decrypt(text.as_bytes())
+            .map_err(|_| KeyError::Passphrase { path: path.to_path_buf() })?;
+        Self::new(private, path, Home::Locked)
+    }
+
+    /// Reads the public half of a key file: it lies open even where a passphrase protects the other half.
     pub fn public_of(path: &Path) -> Result<PublicKey, KeyError> {
+        if is_public(path)? {
+            return read_public_key(path).map(|(public, _)| public);
+        }
         public_half(&parse(path)?, path)
     }
 
-    fn new(private: PrivateKey, path: &Path) -> Result<Self, KeyError> {
+    fn in_agent(
+        path: &Path,
+        public: PublicKey,
+        comment: String,
+        agent: Result<Agent, AgentError>,
+    ) -> Result<Self, KeyError> {
+        let failed = |source| KeyError::Agent { path: path.to_path_buf(), source };
+        let agent = agent.map_err(failed)?;
+        if !agent.keys().map_err(failed)?.iter().any(|(key, _)| *key == public) {
+            return Err(KeyError::NotInAgent { path: path.to_path_buf(), key: public.fingerprint() });
+        }
+        Ok(Self { secret: Secret::Agent(agent), public, comment, home: Home::Agent, path: path.into() })
+    }
+
+    fn new(private: PrivateKey, path: &Path, home: Home) -> Result<Self, KeyError> {
         let public = public_half(&private, path)?;
-        Ok(Self { private, public })
+        let comment = private.comment().to_owned();
+        Ok(Self { secret: Secret::Open(Box::new(private)), public, comment, home, path: path.into() })
     }
 
     /// Returns the public key.
@@ -218,12 +320,43 @@ impl SiteKey {
 
     /// Returns the line of an OpenSSH public key file: algorithm, key, comment.
     pub fn public_line(&self) -> String {
-        format!("{} {}", self.public, self.private.comment()).trim_end().to_owned()
+        format!("{} {}", self.public, self.comment).trim_end().to_owned()
     }
 
-    pub(super) fn private(&self) -> &PrivateKey {
-        &self.private
+    /// Returns where the private key lives.
+    pub fn home(&self) -> Home {
+        self.home
     }
+
+    #[cfg(test)]
+    pub(super) fn private(&self) -> &PrivateKey {
+        match &self.secret {
+            Secret::Open(private) => private,
+            Secret::Agent(_) => panic!("an agent gives no key away"),
+        }
+    }
+
+    /// Makes an SSHSIG over a message (PROTOCOL.sshsig), with SHA-512.
+    pub(super) fn sshsig(&self, namespace: &str, message: &[u8]) -> Result<SshSig, KeyError> {
+        let sign = |source| KeyError::Sign { source };
+        match &self.secret {
+            Secret::Open(private) => private.sign(namespace, HashAlg::Sha512, message).map_err(sign),
+            Secret::Agent(agent) => {
+                let data = SshSig::signed_data(namespace, HashAlg::Sha512, message).map_err(sign)?;
+                let raw = agent
+                    .sign(&self.public, &data)
+                    .map_err(|source| KeyError::Agent { path: self.path.clone(), source })?;
+                let signature = Signature::new(Algorithm::Ed25519, raw.to_vec()).map_err(sign)?;
+                let key = KeyData::from(ssh_key::public::Ed25519PublicKey(*self.public.as_bytes()));
+                SshSig::new(key, namespace, HashAlg::Sha512, signature).map_err(sign)
+            }
+        }
+    }
+}
+
+/// Tells whether a file holds a public line, as one does whose private half an agent has.
+fn is_public(path: &Path) -> Result<bool, KeyError> {
+    Ok(read(path)?.starts_with(b"ssh-"))
 }
 
 /// Reads a private key file, which may still be locked; refuses one that others than its owner can reach.

@@ -42,8 +42,8 @@ pub enum SshsigError {
 
 /// Signs `message` in a namespace; gives the bytes that `ssh-keygen -Y sign -n NAMESPACE` gives.
 pub fn sign(key: &SiteKey, namespace: Namespace, message: &[u8]) -> Result<String, super::KeyError> {
-    let signature = key.private().sign(namespace.name(), HashAlg::Sha512, message);
-    signature.and_then(|s| s.to_pem(LineEnding::LF)).map_err(|source| super::KeyError::Sign { source })
+    let signature = key.sshsig(namespace.name(), message)?;
+    signature.to_pem(LineEnding::LF).map_err(|source| super::KeyError::Sign { source })
 }
 
 /// Verifies an armoured signature over `message` and returns whose it is; whether that key is believed is the caller's to judge.

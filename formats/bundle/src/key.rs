@@ -50,6 +50,11 @@ impl PublicKey {
         [PREFIX.as_slice(), &self.0].concat()
     }
 
+    /// Reads the key from SSH's wire format; none where it is of another kind.
+    pub fn from_wire(wire: &[u8]) -> Option<Self> {
+        wire.strip_prefix(PREFIX).and_then(|k| <[u8; 32]>::try_from(k).ok()).map(Self)
+    }
+
     /// Hashes the wire form with SHA-256, as `ssh-keygen -l` does.
     pub fn fingerprint(&self) -> KeyFingerprint {
         KeyFingerprint(*Digest::of(&self.to_wire()).as_bytes())
@@ -70,8 +75,7 @@ impl FromStr for PublicKey {
         let fault = || KeyError::Key(shown(text));
         let encoded = text.strip_prefix(ALGORITHM).and_then(|t| t.strip_prefix(' ')).ok_or_else(fault)?;
         let wire = decode(encoded).ok_or_else(fault)?;
-        let key = wire.strip_prefix(PREFIX).and_then(|k| <[u8; 32]>::try_from(k).ok()).map(Self);
-        key.filter(|k| k.to_string() == text).ok_or_else(fault)
+        Self::from_wire(&wire).filter(|k| k.to_string() == text).ok_or_else(fault)
     }
 }
 impl TryFrom<String> for PublicKey {

@@ -225,6 +225,9 @@ pub struct Manifest {
     pub created: Timestamp,
     /// On whose word its bases are believed to be at the site.
     pub delivery: Delivery,
+    /// When the collector means to have sent the next one. Decides nothing: `status` shows who is late.
+    #[serde(with = "stamp")]
+    pub expected_next_by: Option<Timestamp>,
     /// The trust chain, from version 1 on.
     pub trust: Vec<TrustLink>,
     /// What its deltas start from, rising by repository and digest.
@@ -389,15 +392,15 @@ impl Manifest {
 }
 
 /// Whole seconds in UTC, `2026-11-20T13:30:00Z`.
-mod stamp_always {
+pub(crate) mod stamp_always {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn text(at: Timestamp) -> String {
+    pub(crate) fn text(at: Timestamp) -> String {
         Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
     }
 
-    pub(super) fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&text(*at))
     }
 
@@ -408,7 +411,7 @@ mod stamp_always {
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
         read(&String::deserialize(from)?)
     }
 }
@@ -431,7 +434,22 @@ mod stamp {
     }
 }
 
-/// A bundle's name, or null.
+/// A bundle's name.
+pub(crate) mod bundle_name_always {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::name::BundleName;
+
+    pub(crate) fn serialize<S: Serializer>(name: &BundleName, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(name)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BundleName, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// The same, or null.
 mod bundle_name {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

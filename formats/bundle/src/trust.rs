@@ -4,6 +4,7 @@
 //! a key that was compared by its full fingerprint. Version N+1 is signed by N's threshold of root keys and by its own.
 
 mod chain;
+mod change;
 
 use std::collections::BTreeSet;
 
@@ -14,10 +15,12 @@ use chantal_contract::{
 use serde::{Deserialize, Serialize};
 
 pub use chain::{ChainError, Link, extend};
+pub use change::{Change, ChangeError};
 
 use crate::{
     json::{self, JsonError},
     key::{KeyFingerprint, PublicKey},
+    name::Epoch,
 };
 
 /// The version of this format that is written, and the only one that is read.
@@ -35,6 +38,12 @@ pub enum TrustRole {
     Approver,
     /// Receipts of one site.
     Receiver,
+}
+
+impl std::fmt::Display for TrustRole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 impl TrustRole {
@@ -98,6 +107,8 @@ pub struct TrustDocument {
     pub collector: SiteName,
     /// Counted from 1, without gaps.
     pub version: u32,
+    /// The epoch of every bundle that is believed under this version; 1 in version 1. Root keys alone can raise it.
+    pub epoch: Epoch,
     /// The keys, rising by their text.
     pub keys: Vec<TrustedKey>,
     /// How many of them must sign.
@@ -132,6 +143,7 @@ impl TrustDocument {
             format: FORMAT,
             collector,
             version: 1,
+            epoch: Epoch::FIRST,
             keys: vec![TrustedKey { key, roles: vec![TrustRole::Root, TrustRole::Collector], site: None }],
             thresholds: Thresholds { root: 1, collector: 1, approver: 0 },
             revoked: Vec::new(),
@@ -201,6 +213,7 @@ impl TrustDocument {
             if holds { Ok(()) } else { Err(TrustError::Rule { version: self.version, why }) }
         };
         rule((1..=TRUST_VERSION).contains(&self.version), "the version is not within 1 and 9999")?;
+        rule(self.version > 1 || self.epoch == Epoch::FIRST, "the epoch of version 1 is not 1")?;
         rule(self.keys.len() <= TRUST_KEYS, "it has more than 256 keys")?;
         rule(self.revoked.len() <= TRUST_KEYS, "it has more than 256 revocations")?;
         let texts: Vec<String> = self.keys.iter().map(|k| k.key.to_string()).collect();
@@ -225,13 +238,10 @@ impl TrustDocument {
         }
         let t = &self.thresholds;
         rule(t.root >= 1 && t.collector >= 1, "a threshold of root or collector is 0")?;
-        for role in [TrustRole::Root, TrustRole::Collector, TrustRole::Approver] {
-            let there = self.keys_of(role).count();
-            rule(
-                self.threshold(role) as usize <= there,
-                "a threshold is higher than there are keys of its role",
-            )?;
-        }
+        let met = |role| self.threshold(role) as usize <= self.keys_of(role).count();
+        rule(met(TrustRole::Root), "the threshold of root is higher than there are such keys")?;
+        rule(met(TrustRole::Collector), "the threshold of collector is higher than there are such keys")?;
+        rule(met(TrustRole::Approver), "the threshold of approver is higher than there are such keys")?;
         Ok(())
     }
 }

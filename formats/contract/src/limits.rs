@@ -105,6 +105,14 @@ pub const TRUST_VERSION: u32 = 9_999;
 pub const SIGNATURES: usize = 64;
 /// Bytes of one SSHSIG signature in its armour.
 pub const SSHSIG_BYTES: usize = 4 << 10;
+/// Bytes of a receipt without its signature.
+pub const RECEIPT_BYTES: usize = 32 << 20;
+/// Snapshots that one receipt lists.
+pub const RECEIPT_STATES: usize = 20_480;
+/// Bundles of which one receipt says what is missing.
+pub const RECEIPT_MISSING: usize = 64;
+/// Missing blobs that one receipt lists.
+pub const RECEIPT_BLOBS: usize = 65_536;
 /// Bytes of a bundle's `manifest.json`.
 pub const BUNDLE_MANIFEST_BYTES: usize = 16 << 20;
 /// Bytes of an origin proof: a manifest and a trust chain, with what JSON adds to a text inside a text.

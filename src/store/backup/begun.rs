@@ -39,7 +39,7 @@ pub(super) fn is_only(root: &Path, staged: &Staged) -> Result<bool, StoreError> 
     for line in own.iter().chain(&copies).filter(|line| !staged.journal.contains(line)) {
         match &line.entry().event {
             Event::Init { site: named, .. } if named == site => {}
-            Event::Trusted { collector, version: 1, document } if collector == site => {
+            Event::Trusted { collector, version: 1, document, .. } if collector == site => {
                 documents.insert(*document);
             }
             _ => return Ok(false),

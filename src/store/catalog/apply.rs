@@ -97,9 +97,9 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
                 )?;
             }
         }
-        Event::Exported { to, bundle, epoch, sequence, manifest, states, delivery } => {
+        Event::Exported { to, bundle, epoch, sequence, manifest, states, delivery, signed } => {
             db.execute(
-                "INSERT INTO exported VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO exported VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     number,
                     at_text,
@@ -109,20 +109,51 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
                     sequence,
                     manifest.hex(),
                     json(states)?,
-                    json(delivery)?
+                    json(delivery)?,
+                    json(signed)?
                 ],
             )?;
         }
-        Event::Pending { bundle, manifest, volumes } => {
+        Event::Acknowledged { to, receipt, epoch, sequence, bundle, states, trust, key } => {
             db.execute(
-                "INSERT INTO pending VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (manifest) DO UPDATE SET number = ?2, bundle = ?4, volumes = ?5",
-                params![manifest.hex(), number, at_text, bundle, json(volumes)?],
+                "INSERT OR REPLACE INTO acknowledged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                params![
+                    to.as_str(),
+                    number,
+                    at_text,
+                    receipt.hex(),
+                    epoch,
+                    sequence,
+                    bundle.map(|d| d.hex()),
+                    json(states)?,
+                    trust,
+                    key
+                ],
             )?;
         }
-        Event::Imported { from, bundle, epoch, sequence, manifest, states, proof, origins, .. } => {
+        Event::Pending { bundle, manifest, volumes, signed } => {
             db.execute(
-                "INSERT INTO imported VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO pending VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (manifest) DO UPDATE SET number = ?2, bundle = ?4, volumes = ?5, signed = ?6",
+                params![manifest.hex(), number, at_text, bundle, json(volumes)?, json(signed)?],
+            )?;
+        }
+        Event::Imported {
+            from,
+            bundle,
+            epoch,
+            sequence,
+            manifest,
+            states,
+            created,
+            expected_next_by,
+            signed,
+            approved,
+            proof,
+            origins,
+        } => {
+            db.execute(
+                "INSERT INTO imported VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     number,
                     at_text,
@@ -133,18 +164,23 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
                     manifest.hex(),
                     json(states)?,
                     proof.map(|d| d.hex()),
-                    json(origins)?
+                    json(origins)?,
+                    created.map(|t| t.to_string()),
+                    expected_next_by.map(|t| t.to_string()),
+                    json(signed)?,
+                    json(approved)?
                 ],
             )?;
             db.execute("DELETE FROM pending WHERE manifest = ?", params![manifest.hex()])?;
+            drop_older(db, bundle)?;
             for carried in states {
                 add_carried(db, number, at, carried, from)?;
             }
         }
-        Event::Trusted { collector, version, document } => {
+        Event::Trusted { collector, version, document, signatures } => {
             db.execute(
-                "INSERT OR REPLACE INTO trusted VALUES (?, ?, ?)",
-                params![collector.as_str(), version, document.hex()],
+                "INSERT OR REPLACE INTO trusted VALUES (?, ?, ?, ?)",
+                params![collector.as_str(), version, document.hex(), json(signatures)?],
             )?;
         }
         Event::Published { target, repository, name, state } => {
@@ -169,6 +205,28 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
         Event::Collected { .. } => {}
     }
     Ok(())
+}
+
+/// Forgets the bundles of a stream that wait behind the one that was imported: they can become current no more.
+fn drop_older(db: &Transaction<'_>, imported: &str) -> rusqlite::Result<()> {
+    let Some(newest) = place(imported) else { return Ok(()) };
+    let waiting: Vec<String> = db
+        .prepare_cached("SELECT bundle FROM pending")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for bundle in waiting {
+        if place(&bundle).is_some_and(|(stream, at)| stream == newest.0 && at < newest.1) {
+            db.execute("DELETE FROM pending WHERE bundle = ?", params![bundle])?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads stream, epoch and sequence out of a bundle's name, `<stream>-e<epoch>-<sequence>`.
+fn place(bundle: &str) -> Option<(&str, (u32, u64))> {
+    let (rest, sequence) = bundle.rsplit_once('-')?;
+    let (stream, epoch) = rest.rsplit_once("-e")?;
+    Some((stream, (epoch.parse().ok()?, sequence.parse().ok()?)))
 }
 
 fn add_carried(

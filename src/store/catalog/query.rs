@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params, types::Type};
 use serde::de::DeserializeOwned;
 
-use super::{Catalog, Exported, Imported, Origin, PendingRow, PublishedRow, Recorded, RepositoryRow};
+use super::{
+    Acknowledged, Catalog, Exported, Imported, Origin, PendingRow, PublishedRow, Recorded, RepositoryRow,
+    TrustedRow,
+};
 use crate::store::{Address, Name, SiteName, SnapshotName, StateRef, StoreError};
 
 /// The columns that make a [`Recorded`], in the order that [`recorded`] reads.
@@ -121,7 +124,7 @@ impl Catalog {
         self.refresh()?;
         self.with(|db| {
             db.prepare_cached(
-                "SELECT number, at, site, bundle, epoch, sequence, manifest, states, delivery
+                "SELECT number, at, site, bundle, epoch, sequence, manifest, states, delivery, signed
                  FROM exported WHERE ?1 IS NULL OR site = ?1 ORDER BY number",
             )?
             .query_map(params![to.map(SiteName::as_str)], |row| {
@@ -135,6 +138,38 @@ impl Catalog {
                     manifest: digest(row, 6)?,
                     states: json(row, 7)?,
                     delivery: json(row, 8)?,
+                    signed: json(row, 9)?,
+                })
+            })?
+            .collect()
+        })
+    }
+
+    /// Returns what a site signed that it holds; none before its first receipt.
+    pub fn acknowledged(&self, site: &SiteName) -> Result<Option<Acknowledged>, StoreError> {
+        Ok(self.acknowledgements()?.into_iter().find(|found| found.to == *site))
+    }
+
+    /// Lists what every site signed last that it holds, by site.
+    pub fn acknowledgements(&self) -> Result<Vec<Acknowledged>, StoreError> {
+        self.refresh()?;
+        self.with(|db| {
+            db.prepare_cached(
+                "SELECT number, at, site, receipt, epoch, sequence, bundle, states, trust, key
+                 FROM acknowledged ORDER BY site",
+            )?
+            .query_map([], |row| {
+                Ok(Acknowledged {
+                    number: row.get(0)?,
+                    at: parsed(row, 1)?,
+                    to: parsed(row, 2)?,
+                    receipt: digest(row, 3)?,
+                    epoch: row.get(4)?,
+                    sequence: row.get(5)?,
+                    bundle: optional(row, 6)?,
+                    states: json(row, 7)?,
+                    trust: row.get(8)?,
+                    key: row.get(9)?,
                 })
             })?
             .collect()
@@ -146,7 +181,8 @@ impl Catalog {
         self.refresh()?;
         self.with(|db| {
             db.prepare_cached(
-                "SELECT number, at, site, bundle, epoch, sequence, manifest, states, proof, origins
+                "SELECT number, at, site, bundle, epoch, sequence, manifest, states, proof, origins,
+                        created, expected_next_by, signed, approved
                  FROM imported WHERE ?1 IS NULL OR site = ?1 ORDER BY number",
             )?
             .query_map(params![from.map(SiteName::as_str)], |row| {
@@ -161,6 +197,10 @@ impl Catalog {
                     states: json(row, 7)?,
                     proof: optional(row, 8)?,
                     origins: json(row, 9)?,
+                    created: optional(row, 10)?,
+                    expected_next_by: optional(row, 11)?,
+                    signed: json(row, 12)?,
+                    approved: json(row, 13)?,
                 })
             })?
             .collect()
@@ -171,17 +211,20 @@ impl Catalog {
     pub fn pending(&self) -> Result<Vec<PendingRow>, StoreError> {
         self.refresh()?;
         self.with(|db| {
-            db.prepare_cached("SELECT number, since, bundle, manifest, volumes FROM pending ORDER BY number")?
-                .query_map([], |row| {
-                    Ok(PendingRow {
-                        number: row.get(0)?,
-                        since: parsed(row, 1)?,
-                        bundle: row.get(2)?,
-                        manifest: digest(row, 3)?,
-                        volumes: json(row, 4)?,
-                    })
-                })?
-                .collect()
+            db.prepare_cached(
+                "SELECT number, since, bundle, manifest, volumes, signed FROM pending ORDER BY number",
+            )?
+            .query_map([], |row| {
+                Ok(PendingRow {
+                    number: row.get(0)?,
+                    since: parsed(row, 1)?,
+                    bundle: row.get(2)?,
+                    manifest: digest(row, 3)?,
+                    volumes: json(row, 4)?,
+                    signed: json(row, 5)?,
+                })
+            })?
+            .collect()
         })
     }
 
@@ -192,10 +235,22 @@ impl Catalog {
 
     /// Lists all accepted trust documents of a collector, version 1 first.
     pub fn trust_chain(&self, collector: &SiteName) -> Result<Vec<(u32, Digest)>, StoreError> {
+        Ok(self.trusted(collector)?.into_iter().map(|row| (row.version, row.document)).collect())
+    }
+
+    /// Lists all accepted trust documents of a collector with the signatures over them, version 1 first.
+    pub fn trusted(&self, collector: &SiteName) -> Result<Vec<TrustedRow>, StoreError> {
         self.refresh()?;
+        let sql = "SELECT version, document, signatures FROM trusted WHERE collector = ? ORDER BY version";
         self.with(|db| {
-            db.prepare_cached("SELECT version, document FROM trusted WHERE collector = ? ORDER BY version")?
-                .query_map(params![collector.as_str()], |row| Ok((row.get(0)?, digest(row, 1)?)))?
+            db.prepare_cached(sql)?
+                .query_map(params![collector.as_str()], |row| {
+                    Ok(TrustedRow {
+                        version: row.get(0)?,
+                        document: digest(row, 1)?,
+                        signatures: json(row, 2)?,
+                    })
+                })?
                 .collect()
         })
     }

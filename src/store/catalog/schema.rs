@@ -57,6 +57,17 @@ CREATE TABLE alias (
     "
 ALTER TABLE imported ADD COLUMN proof TEXT;
 ALTER TABLE imported ADD COLUMN origins TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE exported ADD COLUMN signed TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE imported ADD COLUMN created TEXT;
+ALTER TABLE imported ADD COLUMN expected_next_by TEXT;
+ALTER TABLE imported ADD COLUMN signed TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE imported ADD COLUMN approved TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE pending ADD COLUMN signed TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE trusted ADD COLUMN signatures TEXT NOT NULL DEFAULT '[]';
+CREATE TABLE acknowledged (
+    site TEXT PRIMARY KEY, number INTEGER NOT NULL, at TEXT NOT NULL, receipt TEXT NOT NULL, epoch INTEGER NOT NULL,
+    sequence INTEGER NOT NULL, bundle TEXT, states TEXT NOT NULL, trust INTEGER NOT NULL, key TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 ",
     "
 CREATE TABLE synced (repository TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -64,8 +75,18 @@ CREATE TABLE synced (repository TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT, WITH
 ];
 
 /// The tables that are replayed from the journal; the others are caches.
-pub(super) const REPLAYED: [&str; 9] =
-    ["entry", "site", "state", "named", "exported", "imported", "pending", "trusted", "published"];
+pub(super) const REPLAYED: [&str; 10] = [
+    "entry",
+    "site",
+    "state",
+    "named",
+    "exported",
+    "acknowledged",
+    "imported",
+    "pending",
+    "trusted",
+    "published",
+];
 
 /// Brings a catalog to this version's tables.
 pub(super) fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError> {

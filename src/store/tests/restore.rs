@@ -122,7 +122,13 @@ fn begin(second: i64) -> (TempDir, Store) {
     let document = batch.put(format!("trust of {second}").as_bytes()).unwrap().sha256;
     batch.flush().unwrap();
     drop(batch);
-    store.journal().append(Event::Trusted { collector: site(), version: 1, document }, at(second)).unwrap();
+    store
+        .journal()
+        .append(
+            Event::Trusted { collector: site(), version: 1, document, signatures: Vec::new() },
+            at(second),
+        )
+        .unwrap();
     (dir, store)
 }
 
@@ -188,7 +194,12 @@ fn a_store_in_which_anything_was_done_gives_way_to_nothing() {
             sync(store, "a", &[("x", b"one")], 101).unwrap();
         },
         &|store| {
-            let event = Event::Trusted { collector: other.clone(), version: 1, document: Digest::of(b"t") };
+            let event = Event::Trusted {
+                collector: other.clone(),
+                version: 1,
+                document: Digest::of(b"t"),
+                signatures: Vec::new(),
+            };
             store.journal().append(event, at(101)).unwrap();
         },
         &|store| {

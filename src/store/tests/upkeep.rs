@@ -71,6 +71,7 @@ fn gc_spares_published_trees_bases_trust_and_what_a_pending_import_may_need() {
     let (_dir, store) = sample();
     let batch = store.pool().batch().unwrap();
     let document = batch.put(b"trust").unwrap().sha256;
+    let signature = batch.put(b"signature").unwrap().sha256;
     let part = batch.put(b"part of a bundle").unwrap().sha256;
     batch.flush().unwrap();
     drop(batch);
@@ -80,7 +81,7 @@ fn gc_spares_published_trees_bases_trust_and_what_a_pending_import_may_need() {
     let carried = Carried { repository: name("b"), base: None, state: b.clone(), names: Vec::new() };
     let to = SiteName::new("plant-7").unwrap();
     for event in [
-        Event::Trusted { collector: to.clone(), version: 1, document },
+        Event::Trusted { collector: to.clone(), version: 1, document, signatures: vec![signature] },
         Event::Published { target: "a".into(), repository: name("a"), name: None, state: a.clone() },
         Event::Exported {
             to,
@@ -90,13 +91,15 @@ fn gc_spares_published_trees_bases_trust_and_what_a_pending_import_may_need() {
             manifest: bundle,
             states: vec![carried],
             delivery: Delivery::Awaited,
+            signed: Vec::new(),
         },
         Event::Removed { repository: name("a") },
         Event::Removed { repository: name("b") },
     ] {
         store.journal().append(event, at(5)).unwrap();
     }
-    let pending = Event::Pending { bundle: "x".into(), manifest: bundle, volumes: vec![1] };
+    let pending =
+        Event::Pending { bundle: "x".into(), manifest: bundle, volumes: vec![1], signed: Vec::new() };
     store.journal().append(pending, Timestamp::now()).unwrap();
     assert_eq!(store.gc(LATER, GRACE, &Silent).unwrap().blobs, 0, "an import is pending");
     let imported = Event::Imported {
@@ -110,11 +113,13 @@ fn gc_spares_published_trees_bases_trust_and_what_a_pending_import_may_need() {
         approved: Vec::new(),
         proof: None,
         origins: Vec::new(),
+        created: None,
+        expected_next_by: None,
     };
     store.journal().append(imported, at(6)).unwrap();
     store.gc(LATER, GRACE, &Silent).unwrap();
     let held = held(&store);
-    assert!(held.contains(&document) && held.contains(&Digest::of(b"second")));
+    assert!(held.contains(&document) && held.contains(&signature) && held.contains(&Digest::of(b"second")));
     assert!(!held.contains(&part) && !held.contains(&Digest::of(b"own of b")));
     assert!(store.manifests().has(&b.manifest).unwrap(), "the next bundle starts from it");
     assert!(store.verify(Depth::Full, &Silent).unwrap().is_good());

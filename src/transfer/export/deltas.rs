@@ -1,13 +1,16 @@
 //! Writes the deltas of a bundle's index and finds out which blobs and records must travel.
 
-use std::{collections::BTreeSet, io::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write,
+};
 
 use chantal_bundle::{
     delta::{Edit, Lines, LinesError, Nothing, TextLines, diff},
     index::{IndexError, Writer},
     manifest::{Base, CarriedState},
 };
-use chantal_contract::Name;
+use chantal_contract::{Digest, Name};
 
 use super::plan::{ExportPlan, PlannedState};
 use crate::{
@@ -113,6 +116,9 @@ pub(super) fn write<W: Write>(
         });
         carried.push(written.map_err(|fault| fault.of(plan, &state.repository))?);
     }
+    if let Some(only) = &plan.only {
+        return Ok((carried, listed(store, plan, only, needs)?));
+    }
     Ok((carried, without_held(store, plan, needs)?))
 }
 
@@ -175,6 +181,44 @@ fn evidence<W: Write>(
     index.evidence(list, base)?;
     index.first(new.first())?;
     diff::<Fault>(&mut TextLines::new(&old_text), &mut new, &mut |edit| Ok(index.edit(edit)?))
+}
+
+/// Takes of all that the states need what a receipt lists as missing; the rest is presumed on the states' own account.
+fn listed(
+    store: &Store,
+    plan: &ExportPlan,
+    only: &BTreeMap<Digest, u64>,
+    needs: Needs,
+) -> Result<Travellers, TransferError> {
+    let mut blobs = Sorter::new(&store.root().join("tmp"));
+    for planned in &plan.states {
+        content::visit(store, &planned.state, &mut |need| match need {
+            Need::Blob(blob) if only.contains_key(&blob.sha256) => {
+                blobs.push(Entry { digest: blob.sha256, size: blob.size, tag: 0 })
+            }
+            _ => Ok(()),
+        })?;
+    }
+    let mut once = Sorter::new(&store.root().join("tmp"));
+    let mut blobs = blobs.finish()?;
+    let (mut count, mut bytes) = (0, 0_u64);
+    while let Some(blob) = blobs.take_digest()? {
+        if store.pool().has(&blob.digest)?.is_none() {
+            return Err(TransferError::Forgotten { site: plan.stream.site().clone(), blob: blob.digest });
+        }
+        once.push(blob)?;
+        count += 1;
+        bytes = bytes.saturating_add(blob.size);
+    }
+    let mut presumed: Vec<Base> = Vec::new();
+    for planned in &plan.states {
+        let (repository, manifest) = (planned.repository.clone(), planned.state.manifest);
+        if plan.bases.iter().all(|b| (&b.repository, b.manifest) != (&repository, manifest)) {
+            presumed.push(Base { repository, manifest, evidence: planned.state.evidence, bundle: None });
+        }
+    }
+    presumed.sort();
+    Ok(Travellers { blobs: once.finish()?, count, bytes, records: needs.records.finish()?, presumed })
 }
 
 /// Takes away what the site is believed to hold, and notes which snapshots that was presumed of.

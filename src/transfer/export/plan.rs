@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, path::PathBuf};
 use chantal_bundle::{BundleName, Epoch, Sequence, Stream, manifest::Base};
 use chantal_contract::{Digest, Name, SnapshotName};
 
-use super::ExportRequest;
+use super::{ExportRequest, missing};
 use crate::{
     store::{Exported, StateRef, Store},
     transfer::{
         Since, TransferError,
         held::{Held, held},
+        own,
     },
 };
 
@@ -46,10 +47,15 @@ pub struct ExportPlan {
     pub without: Vec<Name>,
     /// The last bundle that was written for the site, where it acknowledged none and therefore gets everything again.
     pub unacknowledged: Option<String>,
+    /// Of the states' blobs, those that travel at all: what a receipt misses. All that the site does not hold, where there is none.
+    pub only: Option<BTreeMap<Digest, u64>>,
 }
 
 /// Plans an export; none when the site holds everything already.
 pub(super) fn plan(store: &Store, request: &ExportRequest<'_>) -> Result<Option<ExportPlan>, TransferError> {
+    if let Since::Missing(receipt) = &request.since {
+        return missing::plan(store, request, receipt);
+    }
     let stream = Stream::new(store.site().clone(), request.to.clone())?;
     let known = held(store, request.to, request.repositories, &request.since)?;
     let (mut states, mut without) = (Vec::new(), Vec::new());
@@ -68,7 +74,7 @@ pub(super) fn plan(store: &Store, request: &ExportRequest<'_>) -> Result<Option<
         return Ok(None);
     }
     let exports = store.catalog().exports(Some(stream.site()))?;
-    let bundle = next_name(&exports, &stream)?;
+    let bundle = next_name(&exports, own::epoch(store)?, &stream)?;
     let nothing_is_known = request.since == Since::Acknowledged && known.states().is_empty();
     let unacknowledged = exports.last().filter(|_| nothing_is_known).map(|last| last.bundle.clone());
     let (mut bases, mut rest) = (Vec::new(), Vec::new());
@@ -85,7 +91,17 @@ pub(super) fn plan(store: &Store, request: &ExportRequest<'_>) -> Result<Option<
         if used { bases.push(base) } else { rest.push(base) }
     }
     let path = request.out.join(bundle.to_string());
-    Ok(Some(ExportPlan { bundle, stream, path, states, bases, held: rest, without, unacknowledged }))
+    Ok(Some(ExportPlan {
+        bundle,
+        stream,
+        path,
+        states,
+        bases,
+        held: rest,
+        without,
+        unacknowledged,
+        only: None,
+    }))
 }
 
 /// Adds the states of a repository that the site does not hold; tells whether the repository has any state.
@@ -134,12 +150,16 @@ fn carry(
     Ok(true)
 }
 
-/// Returns the name that follows the last one of the stream.
-fn next_name(exports: &[Exported], stream: &Stream) -> Result<BundleName, TransferError> {
-    let last = exports.iter().map(|e| (e.epoch, e.sequence)).max();
-    let (epoch, sequence) = match last {
-        None => (Epoch::FIRST, Sequence::FIRST),
-        Some((epoch, sequence)) => (Epoch::new(epoch.into())?, Sequence::new(sequence)?.next()?),
+/// Returns the name that follows the last one of the stream in the epoch that the trust document is about.
+pub(super) fn next_name(
+    exports: &[Exported],
+    epoch: Epoch,
+    stream: &Stream,
+) -> Result<BundleName, TransferError> {
+    let last = exports.iter().filter(|e| e.epoch == epoch.get()).map(|e| e.sequence).max();
+    let sequence = match last {
+        None => Sequence::FIRST,
+        Some(sequence) => Sequence::new(sequence)?.next()?,
     };
     Ok(BundleName::new(stream, epoch, sequence))
 }

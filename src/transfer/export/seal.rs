@@ -6,18 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chantal_bundle::{
-    Manifest, Namespace, TrustDocument, TrustRole,
-    manifest::{self, TrustLink},
-    seal, sums,
-    trust::Link,
-};
-use chantal_contract::{Digest, limits::TRUST_BYTES};
+use chantal_bundle::{Manifest, Namespace, manifest, seal, sums};
+use chantal_contract::Digest;
 
 use crate::{
-    store::Store,
-    transfer::TransferError,
-    trust::{self, SiteKey, TrustError, sshsig},
+    transfer::{TransferError, own::OwnTrust},
+    trust::{SiteKey, sshsig},
 };
 
 /// How often the files are written that are read before anything is believed.
@@ -131,74 +125,31 @@ fn sync_dir(dir: &Path) -> Result<(), TransferError> {
     File::open(dir).and_then(|d| d.sync_all()).map_err(|e| TransferError::io(dir, e))
 }
 
-/// The trust chain of this site, with signatures.
-pub(super) struct Chain {
-    pub links: Vec<Link>,
-    document: TrustDocument,
-}
-
-impl Chain {
-    /// Reads this site's own chain and signs what the site's key may sign; refuses a key that could not sign bundles alone.
-    pub fn load(store: &Store, key: &SiteKey) -> Result<Self, TransferError> {
-        let own = |source| TransferError::OwnTrust { source };
-        let mut links: Vec<Link> = Vec::new();
-        let mut documents: Vec<TrustDocument> = Vec::new();
-        for (_, digest) in store.catalog().trust_chain(store.site())? {
-            let bytes = store.pool().read(&digest, TRUST_BYTES as u64)?;
-            let document = TrustDocument::parse(&bytes).map_err(|e| own(e.into()))?;
-            let may = |d: &TrustDocument| d.keys_of(TrustRole::Root).any(|k| *k == key.public());
-            let mut signatures = Vec::new();
-            if may(&document) || documents.last().is_some_and(may) {
-                signatures.push(sshsig::sign(key, Namespace::Trust, &bytes)?.into_bytes());
-            }
-            links.push(Link { document: bytes, signatures });
-            documents.push(document);
-        }
-        let site = || store.site().clone();
-        let first = documents.first().cloned().ok_or_else(|| TransferError::NoOwnTrust { site: site() })?;
-        trust::document::follow(&first, &links).map_err(own)?;
-        let document = documents.pop().ok_or_else(|| TransferError::NoOwnTrust { site: site() })?;
-        if !document.meets(TrustRole::Collector, &[key.public()]) {
-            return Err(own(TrustError::NotEnough {
-                collector: document.collector.clone(),
-                version: document.version,
-                role: TrustRole::Collector,
-                signed: document.keys_of(TrustRole::Collector).filter(|k| **k == key.public()).count(),
-                needed: document.threshold(TrustRole::Collector),
-                strangers: vec![key.fingerprint()],
-            }));
-        }
-        Ok(Self { links, document })
-    }
-
-    /// Returns what the manifest says of the chain.
-    pub fn listed(&self) -> Vec<TrustLink> {
-        let links = (1..).zip(&self.links);
-        links.map(|(version, l)| TrustLink { version, sha256: Digest::of(&l.document) }).collect()
-    }
-
-    /// Writes the chain's files.
-    pub fn write(&self, shelf: &mut Shelf, key: &SiteKey) -> Result<(), TransferError> {
-        for (version, link) in (1..).zip(&self.links) {
-            shelf.put(&seal::trust_document(version), &link.document)?;
-            for signature in &link.signatures {
+/// Writes the files of this site's trust chain.
+pub(super) fn write_chain(shelf: &mut Shelf, chain: &OwnTrust) -> Result<(), TransferError> {
+    for (version, link) in (1..).zip(chain.links()) {
+        shelf.put(&seal::trust_document(version), &link.document)?;
+        for signature in &link.signatures {
+            // whose it is was found out when the chain was read
+            if let Ok(key) = sshsig::verify(Namespace::Trust, &link.document, signature) {
                 shelf.put(&seal::trust_signature(version, &key.fingerprint()), signature)?;
             }
         }
-        Ok(())
     }
-
-    /// Tells whether this site's collector keys signed a manifest.
-    pub fn made(&self, manifest: &[u8], signatures: &[Vec<u8>]) -> bool {
-        trust::admit(&self.document, manifest, signatures).is_ok()
-    }
+    Ok(())
 }
 
-/// Writes sums, manifest and signature, in this order: a directory with a manifest is whole.
-pub(super) fn write(shelf: &mut Shelf, manifest: &Manifest, key: &SiteKey) -> Result<Digest, TransferError> {
+/// Writes sums, manifest and signatures, in this order: a directory with a manifest is whole.
+pub(super) fn write(
+    shelf: &mut Shelf,
+    manifest: &Manifest,
+    keys: &[&SiteKey],
+) -> Result<Digest, TransferError> {
     let bytes = manifest.encode().map_err(TransferError::Unwritable)?;
-    let signature = sshsig::sign(key, Namespace::Bundle, &bytes)?;
-    shelf.put(&seal::collector_signature(&key.fingerprint()), signature.as_bytes())?;
+    for key in keys {
+        let signature = sshsig::sign(key, Namespace::Bundle, &bytes)?;
+        shelf.put(&seal::collector_signature(&key.fingerprint()), signature.as_bytes())?;
+    }
     shelf.put_sums(Digest::of(&bytes))?;
     shelf.put(manifest::FILE, &bytes)?;
     Ok(Digest::of(&bytes))

@@ -71,6 +71,7 @@ impl Forgery {
             sequence: Sequence::FIRST,
             created: at(0),
             delivery: Delivery::Full,
+            expected_next_by: None,
             trust: vec![TrustLink { version: 1, sha256: self.chain.unwrap_or(Digest::of(&chain)) }],
             bases: Vec::new(),
             presumed: Vec::new(),

@@ -100,7 +100,7 @@ fn several_bundles_are_imported_in_their_order() {
 
 impl Side {
     /// Trusts a collector of the same name as one that is trusted, in its stead.
-    fn trust_again(&self, other: &Side) {
+    pub(super) fn trust_again(&self, other: &Side) {
         self.trust(other);
     }
 }

@@ -37,8 +37,16 @@ fn a_passphrase_opens_what_it_locked() {
     let key = SiteKey::generate(&path, "hq", &Passphrase::File(secret)).unwrap();
     let text = |t: &str| Passphrase::Text(Zeroizing::new(t.into()));
     assert_eq!(SiteKey::load(&path, &text("open sesame")).unwrap().public(), key.public());
+    assert_eq!(SiteKey::load(&path, &text("open sesame")).unwrap().home(), Home::Locked);
+    let asked = Passphrase::Ask(|_| Ok(Some(Zeroizing::new("open sesame".into()))));
+    assert_eq!(SiteKey::load_with(&path, &asked, Err(AgentError::None)).unwrap().public(), key.public());
+    let silent = SiteKey::load_with(&path, &Passphrase::Ask(|_| Ok(None)), Err(AgentError::None));
+    assert!(matches!(silent, Err(KeyError::Locked { .. })));
     assert!(matches!(SiteKey::load(&path, &text("wrong")), Err(KeyError::Passphrase { .. })));
-    assert!(matches!(SiteKey::load(&path, &Passphrase::None), Err(KeyError::Locked { .. })));
+    assert!(matches!(
+        SiteKey::load_with(&path, &Passphrase::None, Err(AgentError::None)),
+        Err(KeyError::Locked { .. })
+    ));
 }
 
 #[test]

@@ -59,6 +59,7 @@ pub(crate) fn sample() -> Manifest {
         sequence: Sequence::new(42).unwrap(),
         created: "2026-11-20T13:30:00Z".parse().unwrap(),
         delivery: Delivery::Assumed,
+        expected_next_by: Some("2026-12-20T13:30:00Z".parse().unwrap()),
         trust: vec![TrustLink { version: 1, sha256: Digest::of(b"t") }],
         bases: vec![carried],
         presumed: vec![base("rhel9", "r0")],

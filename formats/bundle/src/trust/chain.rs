@@ -2,7 +2,7 @@
 
 use chantal_contract::{
     Digest,
-    limits::{SIGNATURES, SSHSIG_BYTES},
+    limits::{SIGNATURES, SSHSIG_BYTES, TRUST_BYTES},
 };
 
 use super::{TrustDocument, TrustError, TrustRole};
@@ -18,6 +18,37 @@ pub struct Link {
     pub document: Vec<u8>,
     /// Armoured SSHSIG signatures in namespace `chantal-trust`.
     pub signatures: Vec<Vec<u8>>,
+}
+
+/// Where a signature begins in a draft.
+const ARMOUR: &[u8] = b"-----BEGIN SSH SIGNATURE-----\n";
+
+impl Link {
+    /// Writes a draft: the document, and behind it the signatures that it has so far.
+    pub fn to_draft(&self) -> Vec<u8> {
+        self.signatures
+            .iter()
+            .fold(self.document.clone(), |file, signature| [file, signature.clone()].concat())
+    }
+
+    /// Reads a draft, parsing neither the document nor the signatures; none where it is too long to be one.
+    pub fn from_draft(file: &[u8]) -> Option<Self> {
+        if file.len() > TRUST_BYTES + SIGNATURES * SSHSIG_BYTES {
+            return None;
+        }
+        let starts = file.windows(ARMOUR.len()).enumerate().filter(|(_, window)| *window == ARMOUR);
+        let mut cuts: Vec<usize> = starts.map(|(at, _)| at).collect();
+        cuts.push(file.len());
+        let mut parts = Vec::new();
+        let mut from = 0;
+        for cut in cuts {
+            parts.push(file.get(from..cut).unwrap_or_default().to_vec());
+            from = cut;
+        }
+        let mut parts = parts.into_iter();
+        let document = parts.next().filter(|document| document.ends_with(b"\n"))?;
+        Some(Self { document, signatures: parts.collect() })
+    }
 }
 
 /// Why a chain of trust documents is not believed.
@@ -130,6 +161,8 @@ fn step(
     let rule = |holds: bool, why| if holds { Ok(()) } else { Err(ChainError::Step { version, why }) };
     rule(next.version == version, "says that it is another version")?;
     rule(next.collector == former.collector, "is about another collector")?;
+    let raised = u64::from(next.epoch).checked_sub(u64::from(former.epoch));
+    rule(raised.is_some_and(|by| by <= 1), "lowers the epoch, or raises it by more than one")?;
     rule(former.revoked.iter().all(|r| next.revoked.contains(r)), "takes a revocation back")?;
     let added = next.revoked.iter().filter(|r| !former.revoked.contains(r));
     rule(added.clone().all(|r| r.version == version), "dates a revocation back")?;

@@ -52,7 +52,9 @@ fn version_one_is_the_same_on_both_sides_and_readable() {
     assert_eq!(TrustDocument::parse(&bytes).unwrap(), first());
     let text = String::from_utf8(bytes).unwrap();
     assert!(
-        text.starts_with("{\n  \"chantal-trust\": 1,\n  \"collector\": \"hq\",\n  \"version\": 1,\n"),
+        text.starts_with(
+            "{\n  \"chantal-trust\": 1,\n  \"collector\": \"hq\",\n  \"version\": 1,\n  \"epoch\": 1,\n"
+        ),
         "{text}"
     );
     assert!(text.ends_with("}\n"));
@@ -79,7 +81,8 @@ fn another_form_or_an_unknown_member_is_refused() {
 #[test]
 fn rules_of_a_document_hold() {
     type Break = fn(&mut TrustDocument);
-    let breaks: [(&str, Break); 11] = [
+    let breaks: [(&str, Break); 12] = [
+        ("epoch of version 1", |d| (d.version, d.epoch) = (1, Epoch::new(2).unwrap())),
         ("version 0", |d| d.version = 0),
         ("version too high", |d| d.version = TRUST_VERSION + 1),
         ("order", |d| d.keys.reverse()),
@@ -156,6 +159,9 @@ fn a_broken_chain_is_refused() {
     let mut skipped = second();
     skipped.version = 3;
     assert!(matches!(refused(&skipped, &[1]), ChainError::Step { .. }));
+    let mut far = second();
+    far.epoch = Epoch::new(3).unwrap();
+    assert!(matches!(refused(&far, &[1]), ChainError::Step { .. }));
     let mut own = second();
     own.thresholds.root = 2;
     assert!(matches!(refused(&own, &[1]), ChainError::NotOwned { version: 2 }));
@@ -190,4 +196,21 @@ fn a_revocation_is_never_taken_back_or_dated_back() {
     assert_eq!(run(&sorted(third)).unwrap().len(), 2);
 }
 
-use chantal_contract::limits::SIGNATURES;
+#[test]
+fn a_draft_keeps_document_and_signatures_apart() {
+    let armour =
+        |n: u8| format!("-----BEGIN SSH SIGNATURE-----\n{n}\n-----END SSH SIGNATURE-----\n").into_bytes();
+    for count in 0..3 {
+        let draft =
+            Link { document: second().encode().unwrap(), signatures: (0..count).map(armour).collect() };
+        let read = Link::from_draft(&draft.to_draft()).unwrap();
+        assert_eq!((read.document, read.signatures), (draft.document, draft.signatures));
+    }
+    for bad in
+        [b"".to_vec(), b"{}".to_vec(), armour(1), vec![b'\n'; TRUST_BYTES + SIGNATURES * SSHSIG_BYTES + 1]]
+    {
+        assert!(Link::from_draft(&bad).is_none());
+    }
+}
+
+use chantal_contract::limits::{SIGNATURES, SSHSIG_BYTES};

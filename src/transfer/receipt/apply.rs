@@ -1,0 +1,272 @@
+//! What a collector makes of a receipt: whose it is, and from where on the next bundle starts.
+
+use std::{fmt, io, path::PathBuf};
+
+use chantal_bundle::{
+    BundleNameError, KeyFingerprint, Namespace, PublicKey, Receipt, TrustRole,
+    receipt::{AcknowledgedState, ReceiptError, Sealed},
+};
+use chantal_contract::SiteName;
+use jiff::Timestamp;
+
+use crate::{
+    store::{Acknowledged, Carried, Event, Lock, StateRef, Store, StoreError},
+    transfer::{TransferError, own},
+    trust::{KeyError, TrustError, document::signers},
+};
+
+/// Why a receipt was not made or not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptFault {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The site's key cannot sign.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A bundle, or this site's own trust, cannot be read.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// Names do not fit.
+    #[error(transparent)]
+    Name(#[from] BundleNameError),
+    /// It is none.
+    #[error(transparent)]
+    Form(#[from] ReceiptError),
+    /// A file cannot be read or written.
+    #[error("`{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// Nothing of that collector is believed here, so there is nothing to say about it.
+    #[error("no key of collector `{collector}` is believed here")]
+    Nobody {
+        /// The collector.
+        collector: SiteName,
+    },
+    /// No key signed it that may.
+    #[error("the receipt is not believed: {source}")]
+    Untrusted {
+        /// Why.
+        source: TrustError,
+    },
+    /// It is about another collector's bundles.
+    #[error("the receipt is about bundles of collector `{found}`, this is `{here}`")]
+    OtherCollector {
+        /// Whose bundles it is about.
+        found: SiteName,
+        /// Who we are.
+        here: SiteName,
+    },
+    /// The key that signed it is another site's.
+    #[error(
+        "the receipt says that it is of site `{found}`, and key {key} signed it, which is of another site"
+    )]
+    OtherSite {
+        /// What it says.
+        found: SiteName,
+        /// The key.
+        key: KeyFingerprint,
+    },
+    /// The site said more already.
+    #[error(
+        "the receipt is older than what `{site}` acknowledged already: it says {found}, that was {known}"
+    )]
+    Older {
+        /// The site.
+        site: SiteName,
+        /// What it says.
+        found: Place,
+        /// What is known.
+        known: Place,
+    },
+}
+
+impl ReceiptFault {
+    /// Tells whether a proof failed, as opposed to a machine: exit code 3.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Form(_)
+            | Self::Untrusted { .. }
+            | Self::OtherCollector { .. }
+            | Self::OtherSite { .. }
+            | Self::Older { .. } => true,
+            Self::Transfer(error) => error.is_refusal(),
+            _ => false,
+        }
+    }
+
+    /// Returns what helps.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(source) => source.hint(),
+            Self::Key(source) => source.hint(),
+            Self::Transfer(source) => source.hint(),
+            Self::Nobody { .. } => Some("`chantal trust show` lists the collectors that are believed".into()),
+            Self::Untrusted { source: TrustError::NotEnough { .. } } => Some(
+                "`chantal key show` on the site prints its key; `chantal trust add KEYFILE --role receiver --site SITE` here believes its receipts".into(),
+            ),
+            Self::Older { .. } => Some(
+                "the next bundle starts from what the site said last; if it was set back since, `--force` goes back with it".into(),
+            ),
+            Self::OtherCollector { found, .. } => Some(format!("carry it to `{found}`")),
+            _ => None,
+        }
+    }
+}
+
+/// Epoch, sequence and trust version that a site has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The epoch of the newest import.
+    pub epoch: u32,
+    /// Its sequence; 0 before the first.
+    pub sequence: u64,
+    /// The accepted version of the trust document.
+    pub trust: u32,
+}
+
+impl Place {
+    /// Tells whether a site that came to this has gone back from `known`.
+    fn is_before(self, known: Self) -> bool {
+        (self.epoch, self.sequence) < (known.epoch, known.sequence) || self.trust < known.trust
+    }
+}
+impl From<&Acknowledged> for Place {
+    fn from(known: &Acknowledged) -> Self {
+        Self { epoch: known.epoch, sequence: known.sequence, trust: known.trust }
+    }
+}
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {} sequence {} trust version {}", self.epoch, self.sequence, self.trust)
+    }
+}
+
+/// What becomes of a receipt that is older than what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backwards {
+    /// It is refused.
+    Refused,
+    /// The site was set back, and says so.
+    Allowed,
+}
+
+/// A receipt whose signature is good, by a key of the site that it names.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// What it says.
+    pub receipt: Receipt,
+    /// The key that signed it.
+    pub key: PublicKey,
+    /// The SHA-256 of its text.
+    pub digest: chantal_contract::Digest,
+}
+
+/// What came of a receipt.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// What it says.
+    pub heard: Heard,
+    /// It was applied before; nothing was done.
+    pub already: bool,
+    /// States that this store does not know; they count as not held.
+    pub unknown: Vec<AcknowledgedState>,
+    /// The site's newest import is none that this store exported.
+    pub foreign: bool,
+    /// The site has accepted another trust document under that version than this site has.
+    pub forked: bool,
+    /// The version of the trust document that is in force here.
+    pub version: u32,
+}
+
+/// Reads a receipt: its signature by a key of the site that it names, before a byte of it is parsed.
+pub fn read(store: &Store, file: &[u8]) -> Result<Heard, ReceiptFault> {
+    let sealed = Sealed::split(file)?;
+    let document = own::own_document(store)?;
+    let by = signers(
+        &document,
+        TrustRole::Receiver,
+        Namespace::Receipt,
+        sealed.text,
+        &[sealed.signature.to_vec()],
+    )
+    .map_err(|source| ReceiptFault::Untrusted { source })?;
+    let receipt = Receipt::parse(sealed.text)?;
+    if receipt.collector != document.collector {
+        return Err(ReceiptFault::OtherCollector { found: receipt.collector, here: document.collector });
+    }
+    let ours = |key: &&PublicKey| document.receiver_keys(&receipt.site).any(|k| k == *key);
+    match (by.iter().find(ours).copied(), by.first()) {
+        (Some(key), _) => Ok(Heard { receipt, key, digest: super::digest(sealed.text) }),
+        (None, Some(other)) => Err(ReceiptFault::OtherSite { found: receipt.site, key: other.fingerprint() }),
+        (None, None) => Err(ReceiptFault::Form(ReceiptError::Unsigned)),
+    }
+}
+
+/// Believes a receipt: from now on the next bundle for that site starts from what it lists.
+///
+/// The same receipt again changes nothing. One that is older than what is known is refused unless that is allowed.
+pub fn apply(
+    store: &Store,
+    file: &[u8],
+    backwards: Backwards,
+    at: Timestamp,
+) -> Result<Applied, ReceiptFault> {
+    let _shared = store.lock(Lock::Shared)?;
+    let heard = read(store, file)?;
+    let receipt = &heard.receipt;
+    let _stream = store.lock(Lock::Site(&receipt.site))?;
+    let known = store.catalog().acknowledged(&receipt.site)?;
+    let (epoch, sequence) = receipt.place();
+    let found = Place { epoch, sequence, trust: receipt.trust.version };
+    let already = known.as_ref().is_some_and(|k| k.receipt == heard.digest);
+    if let Some(known) = known.as_ref().map(Place::from)
+        && found.is_before(known)
+        && backwards == Backwards::Refused
+    {
+        return Err(ReceiptFault::Older { site: receipt.site.clone(), found, known });
+    }
+    let (mut states, mut unknown) = (Vec::new(), Vec::new());
+    for state in &receipt.states {
+        if !store.manifests().has(&state.manifest)? {
+            unknown.push(state.clone());
+            continue;
+        }
+        let evidence = match state.evidence {
+            Some(list) if store.pool().has(&list)?.is_some() => Some(list),
+            _ => None,
+        };
+        states.push(Carried {
+            repository: state.repository.clone(),
+            base: None,
+            state: StateRef { manifest: state.manifest, evidence, date: None, valid_until: None },
+            names: state.names.clone(),
+        });
+    }
+    if !already {
+        let event = Event::Acknowledged {
+            to: receipt.site.clone(),
+            receipt: heard.digest,
+            epoch,
+            sequence,
+            bundle: receipt.bundle,
+            states,
+            trust: receipt.trust.version,
+            key: heard.key.fingerprint().to_string(),
+        };
+        store.journal().append(event, at)?;
+    }
+    let exports = store.catalog().exports(Some(&receipt.site))?;
+    let foreign = receipt.bundle.is_some_and(|bundle| exports.iter().all(|e| e.manifest != bundle));
+    let chain = store.catalog().trust_chain(store.site())?;
+    let same = |(version, document): &(u32, _)| {
+        *version == receipt.trust.version && *document == receipt.trust.sha256
+    };
+    let forked = !chain.iter().any(same);
+    let version = chain.last().map_or(0, |(version, _)| *version);
+    Ok(Applied { heard, already, unknown, foreign, forked, version })
+}
