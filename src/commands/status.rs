@@ -21,9 +21,17 @@ use crate::{
     store::{Name, Origin, PendingRow, Store},
 };
 
+mod sites;
+
+use sites::{Inbound, Outbound, Weigh};
+
 /// Say in one screen how old everything is and what is pending
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// End with exit code 4 where something asks for attention, and say what: for monitoring
+    #[arg(long)]
+    check: bool,
+}
 
 #[derive(Serialize)]
 struct Status {
@@ -34,7 +42,10 @@ struct Status {
     elsewhere: Vec<Elsewhere>,
     pending: Vec<Pending>,
     exports: Vec<Carried>,
-    imports: Vec<Carried>,
+    imports: Vec<Inbound>,
+    sites: Vec<Outbound>,
+    /// What asks for attention.
+    attention: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -88,7 +99,7 @@ struct Carried {
     when: Timestamp,
 }
 
-pub fn run(_: &Args, context: &Context) -> anyhow::Result<Ending> {
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     let (config, store) = context.open()?;
     let _shared = share(&store)?;
     let catalog = store.catalog();
@@ -135,14 +146,6 @@ pub fn run(_: &Args, context: &Context) -> anyhow::Result<Ending> {
             exports.push(Carried { site: row.to.to_string(), bundle: row.bundle, at, when: row.at });
         }
     }
-    let mut imports: Vec<Carried> = Vec::new();
-    for row in catalog.imports(None)? {
-        imports.retain(|other| other.site != row.from.as_str() || other.when > row.at);
-        if imports.iter().all(|other| other.site != row.from.as_str()) {
-            let at = row.at.to_string();
-            imports.push(Carried { site: row.from.to_string(), bundle: row.bundle, at, when: row.at });
-        }
-    }
     let pending = catalog.pending()?.into_iter().map(|row| waiting(&store, row)).collect();
     let elsewhere = published.iter().filter(|row| is_left(&config, row)).map(|row| Elsewhere {
         target: row.target.clone(),
@@ -151,7 +154,8 @@ pub fn run(_: &Args, context: &Context) -> anyhow::Result<Ending> {
         when: row.at,
     });
     let elsewhere = elsewhere.collect();
-    let status = Status {
+    let weigh = if args.check { Weigh::No } else { Weigh::Yes };
+    let mut status = Status {
         site: config.site.to_string(),
         role: config.role.name(),
         free_bytes: store.free_space()?,
@@ -159,10 +163,33 @@ pub fn run(_: &Args, context: &Context) -> anyhow::Result<Ending> {
         elsewhere,
         pending,
         exports,
-        imports,
+        imports: sites::inbound(&store, context.now)?,
+        sites: sites::outbound(&config, &store, weigh, context)?,
+        attention: Vec::new(),
     };
-    context.printer.show(&status, |status| text(status, context))?;
-    Ok(Ending::Done)
+    status.attention = attention(&status, context.now);
+    context.printer.show(&status, |status| {
+        if args.check { status.attention.join("\n") } else { text(status, context) }
+    })?;
+    Ok(if args.check && !status.attention.is_empty() { Ending::Partly } else { Ending::Done })
+}
+
+/// Lists what asks for attention: what is late, waits, is incomplete, or is not served as it should be.
+fn attention(status: &Status, now: Timestamp) -> Vec<String> {
+    let mut all = Vec::new();
+    for row in &status.repositories {
+        if row.state.starts_with("published tree is") {
+            all.push(format!("`{}`: {}", row.name, row.state));
+        }
+        if row.complete == Some(false) {
+            all.push(format!("`{}` is incomplete", row.name));
+        }
+    }
+    all.extend(status.pending.iter().map(|row| format!("{} waits for volumes", row.bundle)));
+    for row in status.imports.iter().filter(|row| row.late) {
+        all.extend(row.lines(now));
+    }
+    all
 }
 
 /// Returns where a repository's newest state is published, as the configuration says.
@@ -233,9 +260,8 @@ fn text(status: &Status, context: &Context) -> String {
     for row in &status.exports {
         lines.push(format!("last for {}: {}, {}", row.site, row.bundle, age(row.when, now)));
     }
-    for row in &status.imports {
-        lines.push(format!("last from {}: {}, {}", row.site, row.bundle, age(row.when, now)));
-    }
+    lines.extend(status.sites.iter().flat_map(|row| row.lines(now)));
+    lines.extend(status.imports.iter().flat_map(|row| row.lines(now)));
     for row in &status.pending {
         let numbers = |of: &[u32]| of.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let what = match &row.need {

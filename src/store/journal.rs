@@ -121,6 +121,18 @@ impl Journal {
         failed.into_iter().chain(entries)
     }
 
+    /// Returns the number of the entry whose line has this hash; none where no entry has it.
+    pub fn find(&self, head: &Digest) -> Result<Option<u64>, StoreError> {
+        let _turn = lock::wait(&self.lock)?;
+        for found in Scan::open(&self.path)? {
+            let (_, tail) = found?;
+            if tail.hash == *head {
+                return Ok(Some(tail.number));
+            }
+        }
+        Ok(None)
+    }
+
     /// Checks every entry against the one before it.
     pub fn verify(&self) -> Result<JournalReport, StoreError> {
         let _turn = lock::wait(&self.lock)?;

@@ -39,6 +39,27 @@ const CALLS: [&str; 22] = [
     "close",
 ];
 
+/// What makes something last or visible.
+const COMMITS: [&str; 12] = [
+    "write",
+    "pwrite64",
+    "rename",
+    "renameat2",
+    "link",
+    "linkat",
+    "symlink",
+    "unlink",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "ftruncate",
+];
+
+/// Tells whether a call is interrupted at every one of its points, as `CHANTAL_EVERY_POINT=1` asks for: that takes many minutes.
+fn every_point(call: &str) -> bool {
+    std::env::var_os("CHANTAL_EVERY_POINT").is_some() && COMMITS.contains(&call)
+}
+
 /// Kills `args` in copies of `site` at up to `most` points of every call, re-runs it, and lets `check` look; returns the points.
 fn kill_everywhere(
     site: &Path,
@@ -50,7 +71,8 @@ fn kill_everywhere(
     let mut points = 0;
     for call in CALLS {
         let mut when = 1;
-        for _ in 0..most {
+        let every = every_point(call);
+        for _ in 0..if every { usize::MAX } else { most } {
             let dir = scratch.join("killed");
             let _ = fs::remove_dir_all(&dir);
             copy(site, &dir);
@@ -76,7 +98,7 @@ fn kill_everywhere(
                 String::from_utf8_lossy(&again.stderr)
             );
             check(&site, &at);
-            when += 1 + when / 6;
+            when += if every { 1 } else { 1 + when / 6 };
         }
     }
     points
@@ -131,8 +153,21 @@ fn import_killed_anywhere_converges() {
     let reference = Site { dir: reference };
     reference.ok(args);
     let expected = states(&reference);
+    let kept = |site: &Site| {
+        let mut all = contents(&site.dir.join("store/pool/sha256"));
+        all.extend(contents(&site.dir.join("store/manifests")));
+        all
+    };
+    let whole = kept(&reference);
+    assert!(whole.len() > 20, "{}", whole.len());
     let points = kill_everywhere(&world.plant.dir, &scratch, &args, 12, &|site, at| {
         assert_eq!(states(site), expected, "{at}");
+        assert!(
+            kept(site) == whole,
+            "{at}: pool or manifests are not byte for byte those of an undisturbed import"
+        );
+        let log = site.ok(["audit", "show", "--what", "imported"]);
+        assert_eq!(log.lines().count(), 1, "{at}: {log}");
         site.ok(["verify", "--full"]);
     });
     eprintln!("killed at {points} points of import");

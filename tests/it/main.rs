@@ -23,4 +23,5 @@ mod repair;
 mod served;
 mod store_faults;
 mod surface;
+mod trust;
 mod world;

@@ -147,10 +147,11 @@ fn step(
     }
     let links = [chain.links(), std::slice::from_ref(&link)].concat();
     if let Err(error) = follow(chain.document(), &links) {
-        return Err(anyhow::Error::new(error).context(Usage::new(
-            "too few root keys sign the next version",
-            "give the others by `--sign-with KEY`, or write a draft for their holders: `--draft FILE`",
-        )));
+        return Err(Usage::new(
+            format!("the next version cannot come into force: {error}"),
+            "give the other root keys by `--sign-with KEY`, or write a draft for their holders: `--draft FILE`",
+        )
+        .into());
     }
     let next = chain.advance(store, &link, context.now)?;
     settle(config, &next, context)?;
