@@ -62,16 +62,14 @@ fn verify(since: Option<&Digest>, context: &Context) -> anyhow::Result<Ending> {
         format!("the journal is whole: {entries} ({}){last}\nhead {}", size(checked.bytes), checked.head)
     })?;
     if let Some(head) = since {
-        match found.flatten() {
-            Some(number) => context.printer.say(&format!("entry {number} is the one with that head")),
-            None => {
-                super::printer::complain(&format!(
-                    "error: no entry has the head {head}: the journal was rewritten or cut back since\n\
-                     hint: compare with a backup; `chantal db restore` joins what both still hold"
-                ));
-                return Ok(Ending::Refused);
-            }
-        }
+        let Some(number) = found.flatten() else {
+            super::printer::complain(&format!(
+                "error: no entry has the head {head}: the journal was rewritten or cut back since\n\
+                 hint: compare with a backup; `chantal db restore` joins what both still hold"
+            ));
+            return Ok(Ending::Refused);
+        };
+        context.printer.say(&format!("entry {number} is the one with that head"));
     }
     Ok(Ending::Done)
 }
