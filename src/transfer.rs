@@ -4,6 +4,7 @@
 //! becomes current but by one append to the journal at the end.
 
 mod admit;
+mod approval;
 mod content;
 mod error;
 mod export;
@@ -26,6 +27,7 @@ use jiff::Timestamp;
 
 use crate::{report::Reporter, store::Store};
 
+pub use approval::{Approval, Looked, approve, look};
 pub use error::{MissingBase, TransferError};
 pub use export::{
     AfterWrite, ExportPlan, ExportRequest, How, OutFault, PlannedState, VOLUME_SIZE, Weight, Written,
@@ -37,6 +39,7 @@ pub use inspect::{Inspection, Verification, VolumeVerdict, inspect, verify};
 pub use own::{OwnTrust, document, own_document, signers};
 pub use receipt::{Applied, Backwards, Heard, ReceiptFault};
 pub use repair::Damage;
+pub use review::between;
 pub use survey::Policies;
 
 /// Writes a bundle, or finds that nothing is new; see [`ExportRequest`]. What the store lacks for it is named with who needs it.

@@ -1,5 +1,7 @@
 //! `chantal bundle`: looks at bundles, proves them, lists what was carried.
 
+mod review;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -42,6 +44,39 @@ enum Verb {
         #[arg(value_name = "DIR", required = true)]
         paths: Vec<PathBuf>,
     },
+    /// Show what differs between what two bundles bring, by what they say of themselves
+    ///
+    /// Of each repository the newest states are compared. Nothing but the two signed indexes is read.
+    Diff {
+        /// A bundle's directory
+        #[arg(value_name = "A")]
+        old: PathBuf,
+        /// Another one's
+        #[arg(value_name = "B")]
+        new: PathBuf,
+        /// Write the same as a page, too
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+    },
+    /// Look at what a bundle changes and sign that it may be imported
+    ///
+    /// Signatures are checked and the review is made anew from the signed index; a bundle whose page says something else is
+    /// refused. Then it asks, and adds `signatures/approver-….sig`. How many approvals an import asks for, the collector's trust
+    /// document says.
+    Approve {
+        /// The bundle's directory
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// Approve without asking; for scripts, after the page was read
+        #[arg(long)]
+        yes: bool,
+        /// The private key that signs; the site's own when left out
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Write the signature here, as for a medium that is read-only; name it `approver-….sig` for the import
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// List the bundles that were exported or imported here, and those that wait for volumes
     List,
 }
@@ -50,6 +85,11 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     match &args.verb {
         Verb::Inspect { paths } => inspect(paths, context),
         Verb::Verify { paths } => verify(paths, Asked::Everything, context),
+        Verb::Diff { old, new, html } => review::diff(old, new, html.as_ref(), context),
+        Verb::Approve { dir, yes, key, out } => {
+            let (key, out) = (key.as_deref(), out.as_deref());
+            review::approve(&review::Wish { dir, yes: *yes, key, out }, context)
+        }
         Verb::List => list(context),
     }
 }

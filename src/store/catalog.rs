@@ -182,6 +182,8 @@ pub struct PendingRow {
     pub volumes: Vec<u32>,
     /// The fingerprints of the collector's keys that signed it.
     pub signed: Vec<String>,
+    /// The fingerprints of the approvers' keys that signed it.
+    pub approved: Vec<String>,
 }
 
 /// A published tree.

@@ -144,6 +144,9 @@ pub enum Event {
         /// The fingerprints of the collector's keys that signed it, for when it becomes current without being seen again.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         signed: Vec<String>,
+        /// The fingerprints of those who approved it, rising.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        approved: Vec<String>,
     },
     /// A bundle was imported: all its states became current, and its sequence the newest, at once.
     Imported {
@@ -177,6 +180,15 @@ pub enum Event {
         /// The same of collectors before it, whose bundles it brought on.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         origins: Vec<Digest>,
+    },
+    /// Somebody looked at a bundle's review here and signed its manifest.
+    Approved {
+        /// The bundle's name.
+        bundle: String,
+        /// The SHA-256 of the bundle's `manifest.json`.
+        manifest: Digest,
+        /// The fingerprint of the key that signed.
+        key: String,
     },
     /// A trust document was accepted, or further signatures over it.
     Trusted {

@@ -98,6 +98,26 @@ fn judge_front(
     Ok(Judged { news, verdict: admit(dir, &current, front), copied: Vec::new() })
 }
 
+/// Looks at a bundle without accepting anything: with the newest trust document that its chain proves.
+pub(super) fn look(store: &Store, dir: &Path) -> Result<(Admitted, TrustDocument), TransferError> {
+    let Judged { mut news, verdict, .. } = judge(store, dir)?;
+    let admitted = verdict?;
+    let document = match news.pop() {
+        Some(new) => Some(new.document),
+        None => accepted_of(store, &admitted.manifest.collector)?,
+    };
+    let document = document.ok_or_else(|| TransferError::NoTrust { path: dir.into() })?;
+    Ok((admitted, document))
+}
+
+/// Returns the newest trust document that was accepted of a collector.
+pub(super) fn accepted_of(
+    store: &Store,
+    collector: &SiteName,
+) -> Result<Option<TrustDocument>, TransferError> {
+    Ok(known(store)?.into_iter().find(|document| document.collector == *collector))
+}
+
 /// Finds the accepted document that the chain contains; without one, says which is nearest.
 fn accepted(store: &Store, dir: &Path, front: &Front) -> Result<TrustDocument, TransferError> {
     if front.chain.is_empty() {

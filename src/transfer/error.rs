@@ -6,7 +6,7 @@ use std::{
 };
 
 use chantal_bundle::{
-    BundleName, BundleNameError, Epoch, VolumeNumber,
+    BundleName, BundleNameError, Epoch, KeyFingerprint, VolumeNumber,
     cells::CellError,
     delta::{LinesError, PatchError},
     index::IndexError,
@@ -279,6 +279,36 @@ pub enum TransferError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Too few have approved a bundle, or an approval is none.
+    #[error("{bundle} is not approved: {source}")]
+    Unapproved {
+        /// The bundle.
+        bundle: BundleName,
+        /// Why.
+        source: TrustError,
+    },
+    /// The key may not approve bundles.
+    #[error(
+        "key {key} is no approver in trust document version {version} of `{collector}`: its signature would count for nothing"
+    )]
+    NoApprover {
+        /// The key.
+        key: KeyFingerprint,
+        /// Whose trust document.
+        collector: SiteName,
+        /// Which version of it.
+        version: u32,
+    },
+    /// The medium takes no signature.
+    #[error("`{}` takes no signature: {source}", path.display())]
+    ReadOnly {
+        /// The bundle's directory.
+        path: PathBuf,
+        /// What the signature would be called.
+        name: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
     /// The review cannot be written.
     #[error("the review cannot be written: {source}")]
     Unreviewed {
@@ -509,6 +539,8 @@ impl TransferError {
             | Self::Policy { .. }
             | Self::Unlisted { .. }
             | Self::OtherReview { .. }
+            | Self::Unapproved { .. }
+            | Self::NoApprover { .. }
             | Self::OtherPackages { .. }
             | Self::NoTrust { .. }
             | Self::NoChain { .. }
@@ -564,6 +596,18 @@ impl TransferError {
             Self::NoChain { .. } => Some(
                 "copy the bundle anew: `trust/`, `signatures/` and `manifest.json` belong on every medium".into(),
             ),
+            Self::Unapproved { source: TrustError::NotEnough { .. } | TrustError::Signature(_), .. } => Some(
+                "each approver runs `chantal bundle approve DIR`; a signature that was written elsewhere with `--out FILE` is imported with the bundle: `chantal import DIR FILE`".into(),
+            ),
+            Self::Unapproved { source, .. } => source.hint(),
+            Self::NoApprover { .. } => Some(
+                "on the collector `chantal trust add KEYFILE --role approver` gives a key the role; the next bundle carries that".into(),
+            ),
+            Self::ReadOnly { name, .. } => Some(format!(
+                "`--out {}` writes it elsewhere; the import takes it beside the bundle: `chantal import DIR {}`",
+                name.display(),
+                name.display()
+            )),
             Self::OtherReview { .. } | Self::OtherPackages { .. } => Some(
                 "whoever made this bundle shows one thing and sends another: ask its collector, and trust neither until it is explained".into(),
             ),

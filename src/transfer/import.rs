@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chantal_bundle::{BundleName, Manifest, VolumeNumber, index, manifest::CarriedState};
+use chantal_bundle::{BundleName, KeyFingerprint, Manifest, VolumeNumber, index, manifest::CarriedState};
 use chantal_contract::{Digest, Expect, Name, SiteName, SnapshotName, limits::BUNDLE_MANIFEST_BYTES};
 use jiff::Timestamp;
 
@@ -22,7 +22,7 @@ use self::{check::Standing, rebuild::Survey};
 use super::{
     TransferError,
     admit::{self, Admitted},
-    medium, own,
+    approval, medium, own,
     repair::{Clinic, Damage, Media},
     review, strays,
     survey::{Advance, Policies, ReviewSum, survey},
@@ -76,6 +76,15 @@ pub struct Imported {
 struct Gathered {
     admitted: Admitted,
     dirs: Vec<PathBuf>,
+    approvals: Approvals,
+}
+
+/// When a bundle's approvals are looked at.
+enum Approvals {
+    /// Now: they lie beside its manifest.
+    Here,
+    /// They were, at the visit that brought its manifest: by whom they are.
+    Before(Vec<KeyFingerprint>),
 }
 
 /// The order in which bundles are imported: by collector, epoch and sequence.
@@ -126,7 +135,7 @@ pub fn import(
         };
         match judged {
             Ok(admitted) => {
-                let new = |admitted| Gathered { admitted, dirs: Vec::new() };
+                let new = |admitted| Gathered { admitted, dirs: Vec::new(), approvals: Approvals::Here };
                 gathered.entry(place(&admitted)).or_insert_with(|| new(admitted)).dirs.push(dir);
             }
             Err(fault) => outcomes.push(Err(fault)),
@@ -141,12 +150,21 @@ pub fn import(
     {
         return Err(TransferError::Loose { path: path.clone() });
     }
+    if outcomes.is_empty()
+        && gathered.is_empty()
+        && let Some(path) = found.approvals.first()
+    {
+        return Err(TransferError::NoBundle { path: path.clone() });
+    }
+    let approvals = found.approvals.iter().map(|path| approval::read_loose(path));
+    let approvals = approvals.collect::<Result<Vec<_>, _>>()?;
+    let loose = Loose { media: &found.loose, approvals: &approvals };
     let mut failed = BTreeSet::new();
     for ((collector, ..), bundle) in gathered {
         if failed.contains(&collector) {
             continue;
         }
-        let outcome = one(store, bundle, &found.loose, policies, at, reporter);
+        let outcome = one(store, bundle, loose, policies, at, reporter);
         if outcome.is_err() {
             failed.insert(collector);
         }
@@ -177,30 +195,42 @@ fn waiting(store: &Store) -> Result<Vec<Gathered>, TransferError> {
         }
         let signed = row.signed.iter().filter_map(|key| key.parse().ok()).collect();
         let admitted = Admitted { dir: PathBuf::new(), manifest, bytes, digest: row.manifest, signed };
-        waiting.push(Gathered { admitted, dirs: Vec::new() });
+        let approvals = Approvals::Before(row.approved.iter().filter_map(|key| key.parse().ok()).collect());
+        waiting.push(Gathered { admitted, dirs: Vec::new(), approvals });
     }
     Ok(waiting)
+}
+
+/// What came without a bundle around it.
+#[derive(Clone, Copy)]
+struct Loose<'a> {
+    media: &'a Media,
+    approvals: &'a [Vec<u8>],
 }
 
 fn one(
     store: &Store,
     bundle: Gathered,
-    loose: &Media,
+    loose: Loose<'_>,
     policies: &Policies<'_>,
     at: Timestamp,
     reporter: &dyn Reporter,
 ) -> Result<ImportOutcome, TransferError> {
-    let Gathered { admitted, dirs } = bundle;
+    let Gathered { admitted, dirs, approvals } = bundle;
     let name = admitted.manifest.name()?;
     let _stream = store.lock(Lock::Site(&admitted.manifest.collector))?;
     match check::standing(store, &admitted, &name)? {
         Standing::Already(at) => return Ok(ImportOutcome::Already { bundle: name, at }),
         Standing::New => {}
     }
-    let job = Job { store, admitted: &admitted, name: &name, reporter };
+    let approved = match approvals {
+        Approvals::Here => approval::demand(store, &admitted, &dirs, loose.approvals)?,
+        Approvals::Before(approved) => approved,
+    };
+    let job = Job { store, admitted: &admitted, name: &name, approved, reporter };
     // a page that says something else was read by somebody: nothing of its bundle is kept
     dirs.iter().try_for_each(|dir| medium::expect_review(dir, &admitted.manifest.review))?;
-    let mut media = loose.clone();
+    let mut media = loose.media.clone();
     for dir in &dirs {
         media.add(dir)?;
     }
@@ -237,7 +267,7 @@ fn one(
         return Ok(ImportOutcome::Waiting { bundle: name, have, need });
     }
     let vetted = job.expect_reviewed(&survey, policies);
-    if vetted.is_err() {
+    if matches!(vetted, Err(TransferError::Policy { .. })) {
         // All of it came; what is pending is that the site takes it.
         let have: Vec<VolumeNumber> = job.volumes().collect();
         job.note_pending(&have, at)?;
@@ -255,6 +285,8 @@ struct Job<'a> {
     store: &'a Store,
     admitted: &'a Admitted,
     name: &'a BundleName,
+    /// Who approved it, rising.
+    approved: Vec<KeyFingerprint>,
     reporter: &'a dyn Reporter,
 }
 
@@ -368,6 +400,7 @@ impl Job<'_> {
             manifest: self.admitted.digest,
             volumes,
             signed: self.admitted.signed.iter().map(ToString::to_string).collect(),
+            approved: self.approved.iter().map(ToString::to_string).collect(),
         };
         self.store.journal().append(event, at)?;
         Ok(())
@@ -401,7 +434,7 @@ impl Job<'_> {
             created: Some(manifest.created),
             expected_next_by: manifest.expected_next_by,
             signed: self.admitted.signed.iter().map(ToString::to_string).collect(),
-            approved: Vec::new(),
+            approved: self.approved.iter().map(ToString::to_string).collect(),
             proof: None,
             origins: Vec::new(),
         };

@@ -143,7 +143,7 @@ fn verify_one(
     let mut media = Media::default();
     media.add(&inspection.path)?;
     let clinic = Clinic { store, manifest, media: &media, reporter };
-    let copy = match copy_index(store, &inspection) {
+    let copy = match copy_index(store, &inspection.path, bundle, manifest.index) {
         Ok(copy) => copy,
         Err(fault) => {
             spare.push(fault.to_string());
@@ -216,10 +216,14 @@ fn compare_sums(inspection: &Inspection) -> Result<Vec<String>, TransferError> {
 }
 
 /// Copies the index into a nameless file and checks it as it passes: a medium may answer otherwise the second time.
-fn copy_index(store: &Store, inspection: &Inspection) -> Result<File, TransferError> {
-    let path = medium::index_file(&inspection.path)
-        .ok_or_else(|| TransferError::NoIndex { bundle: inspection.bundle.clone() })?;
-    copy_checked(store, medium::open(&path)?, &path, inspection.manifest.index)
+pub(super) fn copy_index(
+    store: &Store,
+    dir: &Path,
+    bundle: &BundleName,
+    file: IndexFile,
+) -> Result<File, TransferError> {
+    let path = medium::index_file(dir).ok_or_else(|| TransferError::NoIndex { bundle: bundle.clone() })?;
+    copy_checked(store, medium::open(&path)?, &path, file)
 }
 
 fn copy_checked(

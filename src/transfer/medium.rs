@@ -24,6 +24,9 @@ use super::{TransferError, repair::Media};
 /// Directories below a given one that are looked into: a medium holds bundles, a bundle holds its files.
 const ENTRIES: usize = 100_000;
 
+/// What the names of approvals begin with.
+const APPROVER: &str = "approver-";
+
 /// What was found at the paths that were given.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -31,6 +34,8 @@ pub(super) struct Found {
     pub bundles: Vec<PathBuf>,
     /// Volumes and parity files beside which no manifest lies.
     pub loose: Media,
+    /// Approvals that came without their bundle.
+    pub approvals: Vec<PathBuf>,
 }
 
 /// Looks for bundles at the given paths: a bundle's directory, one that holds such, or a volume.
@@ -64,7 +69,9 @@ fn take_file(path: &Path, found: &mut Found) -> Result<(), TransferError> {
         return Ok(());
     }
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-    if let Ok(number) = VolumeNumber::parse_file_name(name) {
+    if is_signature(name, APPROVER) {
+        found.approvals.push(path.into());
+    } else if let Ok(number) = VolumeNumber::parse_file_name(name) {
         found.loose.volumes.entry(number).or_default().push(path.into());
     } else if let Some(number) = ParityNumber::parse_file_name(name) {
         found.loose.parity.entry(number).or_default().push(path.into());
@@ -206,6 +213,12 @@ pub(super) fn front_at(dir: &Path, places: Places) -> Result<Front, TransferErro
         chain.push(Link { document, signatures });
     }
     Ok(Front { manifest, signatures, chain })
+}
+
+/// Reads the approvals that lie in a bundle's directory, and those of its second copies.
+pub(super) fn approvals(dir: &Path) -> Result<[Vec<Vec<u8>>; 2], TransferError> {
+    let copies = dir.join(seal::COPY).join(seal::SIGNATURES);
+    Ok([read_signatures(&dir.join(seal::SIGNATURES), APPROVER)?, read_signatures(&copies, APPROVER)?])
 }
 
 fn read_signatures(dir: &Path, prefix: &str) -> Result<Vec<Vec<u8>>, TransferError> {

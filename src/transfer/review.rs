@@ -1,5 +1,6 @@
 //! Makes the review of a bundle from its manifest and index, and nothing else (specification §9.1).
 
+mod between;
 mod group;
 mod moved;
 
@@ -19,6 +20,8 @@ use chantal_bundle::{
     manifest::{CarriedState, ReviewFiles, SmallFile},
 };
 use chantal_contract::{Digest, Format, Header, manifest};
+
+pub use between::between;
 
 use self::{group::Group, moved::Moves};
 use super::TransferError;
@@ -352,13 +355,18 @@ impl<'a> Work<'a> {
         if self.states.next().is_some() {
             return Err(TransferError::Contradiction { bundle: self.manifest.name()?, what: "the states" });
         }
+        Ok(self.end())
+    }
+
+    /// Ends the review: what is told of all states together.
+    fn end(mut self) -> Review {
         let names: Vec<String> = self.review.states.iter().map(|s| s.repository.clone()).collect();
         for moved in self.moves.found(&names) {
             remember(&mut self.review, moved);
         }
         self.review.unusual.sort_by_cached_key(|unusual| (!unusual.is_grave(), unusual.clone()));
         self.review.largest = self.largest;
-        Ok(self.review)
+        self.review
     }
 }
 

@@ -5,7 +5,7 @@
 //! index and every package against the digest that the signed ones lead to. A collector that was deceived, or deceives, is found
 //! out here.
 
-mod compare;
+pub(super) mod compare;
 
 use std::{
     collections::HashMap,

@@ -20,6 +20,7 @@ mod hostile_upstream;
 mod kill;
 mod reference;
 mod repair;
+mod review;
 mod served;
 mod store_faults;
 mod surface;

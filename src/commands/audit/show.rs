@@ -108,6 +108,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Acknowledged { .. } => "acknowledged",
         Event::Pending { .. } => "pending",
         Event::Imported { .. } => "imported",
+        Event::Approved { .. } => "approved",
         Event::Trusted { .. } => "trusted",
         Event::Published { .. } => "published",
         Event::Unpublished { .. } => "unpublished",
@@ -160,6 +161,9 @@ fn text(entry: &Entry, kind: &str) -> String {
             keys("signed by", signed),
             keys("approved by", approved)
         ),
+        Event::Approved { bundle, manifest, key } => {
+            format!("{bundle} (manifest {}) by {key}", short(manifest))
+        }
         Event::Trusted { collector, version, document, .. } => {
             format!("version {version} of the trust document of `{collector}`, {}", short(document))
         }

@@ -254,6 +254,11 @@ struct Room {
 }
 
 impl State {
+    /// Returns the rows in portions that a browser lays out when they come into view.
+    fn chunks(&self) -> std::slice::Chunks<'_, Row> {
+        self.rows.chunks(200)
+    }
+
     fn new(number: usize, state: &StateReview, room: &mut Room) -> Self {
         let mut tags = Vec::new();
         if !state.incremental {

@@ -50,6 +50,27 @@ pub fn lines(review: &Review) -> Vec<String> {
     lines
 }
 
+/// Writes every change, a line each, under its repository.
+pub fn changes(review: &Review) -> Vec<String> {
+    let mut lines = Vec::new();
+    for state in review.states.iter().filter(|state| !state.changes.is_empty()) {
+        lines.extend([String::new(), format!("{}:", state.repository)]);
+        for change in &state.changes {
+            let version = match (&change.old, &change.new) {
+                (Some(old), Some(new)) if old != new => format!("{old} -> {new}"),
+                (old, new) => new.as_ref().or(old.as_ref()).cloned().unwrap_or_default(),
+            };
+            let line =
+                format!("  {:10}  {} {version} {}", change.change.name(), change.name, change.architecture);
+            lines.push(shown(line.trim_end()));
+        }
+        if state.changes_omitted > 0 {
+            lines.push(format!("  and {} more", grouped(state.changes_omitted)));
+        }
+    }
+    lines
+}
+
 /// Writes how many packages change, and how: `3 upgraded, 1 added`.
 pub fn counted(counts: &Counts) -> String {
     let all = [

@@ -131,11 +131,19 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
                 ],
             )?;
         }
-        Event::Pending { bundle, manifest, volumes, signed } => {
+        Event::Pending { bundle, manifest, volumes, signed, approved } => {
             db.execute(
-                "INSERT INTO pending VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT (manifest) DO UPDATE SET number = ?2, bundle = ?4, volumes = ?5, signed = ?6",
-                params![manifest.hex(), number, at_text, bundle, json(volumes)?, json(signed)?],
+                "INSERT INTO pending VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (manifest)
+                 DO UPDATE SET number = ?2, bundle = ?4, volumes = ?5, signed = ?6, approved = ?7",
+                params![
+                    manifest.hex(),
+                    number,
+                    at_text,
+                    bundle,
+                    json(volumes)?,
+                    json(signed)?,
+                    json(approved)?
+                ],
             )?;
         }
         Event::Imported {
@@ -202,7 +210,7 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
         Event::Unpublished { target } => {
             db.execute("DELETE FROM published WHERE target = ?", params![target])?;
         }
-        Event::Collected { .. } => {}
+        Event::Approved { .. } | Event::Collected { .. } => {}
     }
     Ok(())
 }

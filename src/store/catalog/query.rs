@@ -212,7 +212,7 @@ impl Catalog {
         self.refresh()?;
         self.with(|db| {
             db.prepare_cached(
-                "SELECT number, since, bundle, manifest, volumes, signed FROM pending ORDER BY number",
+                "SELECT number, since, bundle, manifest, volumes, signed, approved FROM pending ORDER BY number",
             )?
             .query_map([], |row| {
                 Ok(PendingRow {
@@ -222,6 +222,7 @@ impl Catalog {
                     manifest: digest(row, 3)?,
                     volumes: json(row, 4)?,
                     signed: json(row, 5)?,
+                    approved: json(row, 6)?,
                 })
             })?
             .collect()

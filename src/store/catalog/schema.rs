@@ -8,7 +8,7 @@ use super::sql_error;
 use crate::store::StoreError;
 
 /// One step per version; the catalog's `user_version` counts those that were taken.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
 CREATE TABLE entry (
     number INTEGER PRIMARY KEY, at TEXT NOT NULL, hash TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,
@@ -71,6 +71,9 @@ CREATE TABLE acknowledged (
 ",
     "
 CREATE TABLE synced (repository TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT, WITHOUT ROWID;
+",
+    "
+ALTER TABLE pending ADD COLUMN approved TEXT NOT NULL DEFAULT '[]';
 ",
 ];
 

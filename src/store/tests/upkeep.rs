@@ -98,8 +98,13 @@ fn gc_spares_published_trees_bases_trust_and_what_a_pending_import_may_need() {
     ] {
         store.journal().append(event, at(5)).unwrap();
     }
-    let pending =
-        Event::Pending { bundle: "x".into(), manifest: bundle, volumes: vec![1], signed: Vec::new() };
+    let pending = Event::Pending {
+        bundle: "x".into(),
+        manifest: bundle,
+        volumes: vec![1],
+        signed: Vec::new(),
+        approved: Vec::new(),
+    };
     store.journal().append(pending, Timestamp::now()).unwrap();
     assert_eq!(store.gc(LATER, GRACE, &Silent).unwrap().blobs, 0, "an import is pending");
     let imported = Event::Imported {

@@ -47,7 +47,7 @@ fn merge(
 
 /// A group of packages, as far as its lines were seen.
 #[derive(Default)]
-struct Group {
+pub(in crate::transfer) struct Group {
     name: String,
     /// Whether one side has a package that the other has not.
     changed: bool,
@@ -56,7 +56,19 @@ struct Group {
 }
 
 impl Group {
-    fn keep(&mut self, format: &dyn Format, line: &str) -> Result<(), TransferError> {
+    /// Tells whether a package's group is another than this.
+    pub fn is_other(&self, group: &str) -> bool {
+        self.name != group
+    }
+
+    /// Tells a package that only one side has.
+    pub fn change(&mut self, side: Side, line: &str, tell: Tell<'_>) -> Result<(), TransferError> {
+        self.changed = true;
+        tell(&ReviewLine::Package(side, parse(line)?))
+    }
+
+    /// Takes a package that both sides have.
+    pub fn keep(&mut self, format: &dyn Format, line: &str) -> Result<(), TransferError> {
         let newer = self.kept.is_empty() || {
             let order = format.compare(&version(&self.kept)?, &version(line)?);
             // of equal versions the line that comes last
@@ -68,7 +80,8 @@ impl Group {
         Ok(())
     }
 
-    fn end(&mut self, next: &str, tell: Tell<'_>) -> Result<(), TransferError> {
+    /// Ends the group before the next one begins: tells the newest that both sides have, where something changed.
+    pub fn end(&mut self, next: &str, tell: Tell<'_>) -> Result<(), TransferError> {
         if self.changed && !self.kept.is_empty() {
             tell(&ReviewLine::Package(Side::Both, parse(&self.kept)?))?;
         }
@@ -96,14 +109,13 @@ pub(super) fn packages(
 ) -> Result<(), TransferError> {
     let mut group = Group::default();
     merge(old, new, &mut |side, line| {
-        if group_of(line) != group.name {
+        if group.is_other(group_of(line)) {
             group.end(group_of(line), tell)?;
         }
         if side == Side::Both {
             return group.keep(format, line);
         }
-        group.changed = true;
-        tell(&ReviewLine::Package(side, parse(line)?))
+        group.change(side, line, tell)
     })?;
     group.end("", tell)
 }

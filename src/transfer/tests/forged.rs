@@ -5,8 +5,11 @@ use std::num::NonZeroU32;
 use chantal_bundle::{
     Epoch, Namespace, Sequence,
     delta::Edit,
-    index::{ReviewLine, Writer},
-    manifest::{self, CELL, CarriedState, Counts, Delivery, IndexFile, TrustLink},
+    index::{
+        ReviewLine, Writer,
+        review::{ListedPackage, Side as Of, Signer, SignerKind},
+    },
+    manifest::{self, CELL, CarriedState, Counts, Delivery, IndexFile, ReviewFiles, TrustLink},
     seal,
 };
 use chantal_contract::Measured;
@@ -14,6 +17,12 @@ use chantal_contract::Measured;
 use super::review::Reviewed;
 use super::*;
 use crate::trust::sshsig;
+
+const NOTHING: ReviewLine = ReviewLine::Begin { base: 0, packages: 0 };
+
+fn told(lines: &[ReviewLine]) -> Vec<ReviewLine> {
+    std::iter::once(NOTHING).chain(lines.iter().cloned()).collect()
+}
 
 /// A bundle of one state, as a forger would have it.
 struct Forgery {
@@ -27,6 +36,10 @@ struct Forgery {
     collector: &'static str,
     /// What the manifest says of the trust document; the truth when left out.
     chain: Option<Digest>,
+    /// What the index tells of packages; the truth is that there are none.
+    told: Vec<ReviewLine>,
+    /// Spoils what the manifest says of the review.
+    review: fn(&mut ReviewFiles),
     requires: Vec<String>,
 }
 
@@ -41,6 +54,8 @@ impl Forgery {
             site: "plant-7",
             collector: "hq",
             chain: None,
+            told: vec![NOTHING],
+            review: |_| {},
             requires: Vec::new(),
         }
     }
@@ -58,7 +73,7 @@ impl Forgery {
         for line in &self.lines {
             index.edit(Edit::Added(line)).unwrap();
         }
-        index.review(&ReviewLine::Begin { base: 0, packages: 0 }).unwrap();
+        self.told.iter().for_each(|line| index.review(line).unwrap());
         let (bytes, open_size, _) = index.finish().unwrap();
         let document = TrustDocument::first(site("hq"), collector.key.public());
         let chain = document.encode().unwrap();
@@ -100,6 +115,7 @@ impl Forgery {
             .and_then(|made| Reviewed::new(&made))
             .unwrap();
         manifest.review = reviewed.files();
+        (self.review)(&mut manifest.review);
         let mut text = String::from_utf8(manifest.encode().unwrap()).unwrap();
         if let [feature] = self.requires.as_slice() {
             let needs = format!("\"requires\": [\n    \"{feature}\"\n  ]");
@@ -124,6 +140,37 @@ impl Forgery {
 fn file(path: &str, content: &[u8]) -> String {
     let measured = Measured { sha256: Digest::of(content), size: content.len() as u64 };
     format!("file\t{path}\t{}\t{}\tpayload", measured.sha256, measured.size)
+}
+
+fn package() -> ListedPackage {
+    let group = chantal_contract::Group { name: "hello:amd64".into(), stream: None };
+    ListedPackage { group, key: Key::new("hello", "1", "amd64"), sha256: Some(Digest::of(b"held")), size: 4 }
+}
+
+fn signer() -> ReviewLine {
+    ReviewLine::Signer(Signer { kind: SignerKind::Signed, key: Fingerprint("AB12".into()), side: Of::New })
+}
+
+fn advisory() -> ReviewLine {
+    let (kind, severity, title) = (String::new(), String::new(), String::new());
+    ReviewLine::Advisory(chantal_contract::Advisory {
+        id: "A-1".into(),
+        kind,
+        severity,
+        title,
+        references: Vec::new(),
+    })
+}
+
+#[test]
+fn a_page_of_another_version_is_believed_by_its_digest() {
+    let (collector, receiver) = sides();
+    let batch = receiver.store.pool().batch().unwrap();
+    batch.put(b"held").unwrap();
+    batch.flush().unwrap();
+    let later = |r: &mut ReviewFiles| (r.page, r.html.sha256) = (r.page + 1, Digest::of(b"a later page"));
+    let forgery = Forgery { review: later, ..Forgery::new(&[file("a", b"held")]) };
+    imported(receiver.import(&forgery.write(&collector)));
 }
 
 #[test]
@@ -151,6 +198,25 @@ fn every_lie_is_found_before_anything_becomes_current() {
             "evidence that is not there",
             Forgery { evidence: Some(Digest::of(b"evidence")), ..Forgery::new(&good.lines) },
         ),
+        (
+            "another review.json",
+            Forgery { review: |r| r.json.sha256 = Digest::of(b"x"), ..Forgery::new(&good.lines) },
+        ),
+        (
+            "another page",
+            Forgery { review: |r| r.html.sha256 = Digest::of(b"x"), ..Forgery::new(&good.lines) },
+        ),
+        ("a page of another size", Forgery { review: |r| r.html.size += 1, ..Forgery::new(&good.lines) }),
+        (
+            "more packages than there are",
+            Forgery { told: vec![ReviewLine::Begin { base: 0, packages: 1 }], ..Forgery::new(&good.lines) },
+        ),
+        (
+            "a package that is not there",
+            Forgery { told: told(&[ReviewLine::Package(Of::New, package())]), ..Forgery::new(&good.lines) },
+        ),
+        ("a key that signed nothing", Forgery { told: told(&[signer()]), ..Forgery::new(&good.lines) }),
+        ("an advisory that nobody gave", Forgery { told: told(&[advisory()]), ..Forgery::new(&good.lines) }),
         ("another site", Forgery { site: "plant-8", ..Forgery::new(&good.lines) }),
         ("another stream", Forgery { collector: "ship-3", ..Forgery::new(&good.lines) }),
         ("another chain", Forgery { chain: Some(Digest::of(b"other")), ..Forgery::new(&good.lines) }),

@@ -1,0 +1,145 @@
+//! `chantal bundle approve` and `chantal bundle diff`: what a bundle changes, and the signature of who looked at it.
+
+use std::{
+    fs,
+    io::{self, BufRead, IsTerminal},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use chantal_bundle::manifest::REVIEW_HTML;
+use serde::Serialize;
+
+use crate::{
+    commands::{
+        context::Context,
+        ending::{Ending, Usage},
+        key,
+        printer::complain,
+    },
+    report::{
+        human::count,
+        review::{Review, page, summary},
+    },
+    transfer::{self, Approval, Looked},
+    trust::SiteKey,
+};
+
+#[derive(Serialize)]
+struct Approved {
+    bundle: String,
+    path: String,
+    manifest: String,
+    /// Whether this run or one before it approved.
+    approved: bool,
+    key: Option<String>,
+    signature: Option<String>,
+    approvals: Vec<String>,
+    needed: u32,
+    review: Review,
+}
+
+/// What `approve` is told.
+pub struct Wish<'a> {
+    pub dir: &'a Path,
+    pub yes: bool,
+    pub key: Option<&'a Path>,
+    pub out: Option<&'a Path>,
+}
+
+/// Shows what a bundle changes, asks, and signs its manifest.
+pub fn approve(wish: &Wish<'_>, context: &Context) -> anyhow::Result<Ending> {
+    let (config, store) = context.open()?;
+    let looked = transfer::look(&store, wish.dir)?;
+    if !context.printer.is_json() {
+        crate::commands::printer::print(&shown(&looked))?;
+    }
+    if !wish.yes && !agreed(&looked)? {
+        context.printer.say("not approved: nothing was signed");
+        return Ok(Ending::Refused);
+    }
+    let key = match wish.key {
+        Some(path) => SiteKey::load(path, &key::passphrase())?,
+        None => key::load(&config)?,
+    };
+    let approval = transfer::approve(&store, &looked, &key, wish.out, context.now)?;
+    let (signature, before) = match &approval {
+        Approval::Written(path) => (path, false),
+        Approval::Before(path) => (path, true),
+    };
+    let fingerprint = key.fingerprint().to_string();
+    let mut approvals: Vec<String> = looked.approved.iter().map(ToString::to_string).collect();
+    if !approvals.contains(&fingerprint) {
+        approvals.push(fingerprint.clone());
+        approvals.sort();
+    }
+    let (there, needed) = (approvals.len() as u64, looked.needed);
+    let said = if before { "was approved before" } else { "is approved" };
+    context.printer.say(&format!("{} {said} by {fingerprint}: `{}`", looked.bundle, signature.display()));
+    if there < u64::from(needed) {
+        context
+            .printer
+            .say(&format!("{there} of {needed} approvals are there; an import asks for the others"));
+    }
+    if context.printer.is_json() {
+        let approved = Approved {
+            bundle: looked.bundle.to_string(),
+            path: looked.path.display().to_string(),
+            manifest: looked.manifest.hex(),
+            approved: true,
+            key: Some(fingerprint),
+            signature: Some(signature.display().to_string()),
+            approvals,
+            needed,
+            review: looked.review,
+        };
+        context.printer.show(&approved, |_| String::new())?;
+    }
+    Ok(Ending::Done)
+}
+
+fn shown(looked: &Looked) -> String {
+    let mut lines = summary::lines(&looked.review);
+    let by = match looked.approved.as_slice() {
+        [] => "nobody yet".to_owned(),
+        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
+    lines.push(format!(
+        "approved  by {by}; the trust document asks for {}",
+        count(u64::from(looked.needed), "approval")
+    ));
+    lines.push(format!("page      {}", looked.path.join(REVIEW_HTML).display()));
+    lines.join("\n")
+}
+
+/// Asks the person in front of the terminal.
+fn agreed(looked: &Looked) -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(Usage::new(
+            "there is no terminal to ask at",
+            "read the page first; then `--yes` approves without asking",
+        )
+        .into());
+    }
+    complain(&format!("Approve {}? Its page says the same and more. Type `yes`:", looked.bundle));
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(answer.trim() == "yes")
+}
+
+/// Shows what differs between two bundles.
+pub fn diff(old: &Path, new: &Path, html: Option<&PathBuf>, context: &Context) -> anyhow::Result<Ending> {
+    let (_, store) = context.open()?;
+    let review = transfer::between(&store, old, new)?;
+    if let Some(path) = html {
+        let drawn = page::render(&review).context("cannot draw the page")?;
+        fs::write(path, drawn).with_context(|| format!("cannot write `{}`", path.display()))?;
+        context.printer.say(&format!("the page is `{}`", path.display()));
+    }
+    context.printer.show(&review, |review| {
+        let mut lines = summary::lines(review);
+        lines.extend(summary::changes(review));
+        lines.join("\n")
+    })?;
+    Ok(Ending::Done)
+}
