@@ -203,3 +203,25 @@ fn publish_killed_anywhere_converges() {
     eprintln!("killed at {points} points of publish");
     assert!(points >= 60, "only {points} points");
 }
+
+#[test]
+fn a_rotation_killed_anywhere_leaves_a_key_that_signs() {
+    let Some((world, scratch)) = prepared("scratch") else { return };
+    let points = kill_everywhere(
+        &world.hq.dir,
+        &scratch,
+        &["trust", "rotate", "--revoke", "--yes"],
+        8,
+        &|site, at| {
+            let key = site.ok(["--json", "key", "list"]);
+            let shown = site.ok(["--json", "trust", "show"]);
+            let own = key.split('"').find(|word| word.starts_with("SHA256:")).unwrap().to_owned();
+            let listed = shown.split("\"thresholds\"").next().unwrap();
+            assert!(listed.contains(&own), "{at}: the site's key is not the one that is trusted");
+            // it can sign the next version, which needs what the former keys signed
+            site.ok(["trust", "epoch", "--yes"]);
+        },
+    );
+    eprintln!("killed at {points} points of a rotation");
+    assert!(points >= 40, "only {points} points");
+}

@@ -329,3 +329,36 @@ fn the_log_is_shown_and_what_was_cut_or_rewritten_is_found() {
     forget(&(swapped.join("\n") + "\n"));
     world.plant.fails(1, ["audit", "verify"]);
 }
+
+#[test]
+fn a_passphrase_is_asked_for_on_the_terminal_and_not_shown() {
+    if !have("script") {
+        return;
+    }
+    let world = World::with_files();
+    let dir = world.dir.path().join("locked");
+    let mut init = world.hq.command(["init", "--role", "receiver", "--site", "plant-9"]);
+    ok(init.arg(&dir).env("CHANTAL_KEY_PASSPHRASE", "open sesame"));
+    let site = Site { dir };
+    // nobody is there to ask
+    let said = site.command(["key", "show"]).stdin(Stdio::null()).output().unwrap();
+    assert!(!said.status.success() || text(&said).contains("Passphrase"), "{}", text(&said));
+    let mut asked = Command::new("script");
+    asked.arg("-qec").arg(format!("{} key show", env!("CARGO_BIN_EXE_chantal"))).arg("/dev/null");
+    asked.current_dir(&site.dir).env("SSH_AUTH_SOCK", "").env_remove("CHANTAL_CONFIG");
+    asked.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = asked.spawn().unwrap();
+    // what is typed before the question is thrown away: the question must be out first
+    let mut seen = Vec::new();
+    let out = child.stdout.as_mut().unwrap();
+    while !String::from_utf8_lossy(&seen).contains("Passphrase of key keys/plant-9: ") {
+        let mut byte = [0];
+        std::io::Read::read_exact(out, &mut byte).unwrap();
+        seen.push(byte[0]);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"open sesame\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output);
+    assert!(output.status.success() && said.contains("ssh-ed25519 ") && !said.contains("sesame"), "{said}");
+}
