@@ -4,6 +4,7 @@ mod review;
 
 use std::path::PathBuf;
 
+use chantal_bundle::parity::{Parity, Survival};
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use super::{
     context::{Context, share},
     ending::Ending,
+    export::{Survives, survives},
     import::listed,
     printer::complain,
 };
@@ -114,6 +116,8 @@ struct Shown {
     at_hand: Vec<u32>,
     blobs: u64,
     bytes: u64,
+    parity_bytes: u64,
+    survives: Option<Survives>,
     notes: Vec<String>,
     #[serde(skip)]
     when: Timestamp,
@@ -161,6 +165,8 @@ impl From<&Inspection> for Shown {
             at_hand: inspection.at_hand.iter().map(|volume| volume.get()).collect(),
             blobs: manifest.counts.blobs,
             bytes: manifest.counts.bytes,
+            parity_bytes: manifest.parity.as_ref().map_or(0, Parity::bytes),
+            survives: Survival::of(&manifest.layouts()).map(Survives::from),
             notes: inspection.notes.clone(),
             when: manifest.created,
         }
@@ -180,6 +186,9 @@ fn inspect(paths: &[PathBuf], context: &Context) -> anyhow::Result<Ending> {
                 format!("volumes   {} of {} at hand", shown.at_hand.len(), shown.volumes),
                 format!("holds     {}, {}", count(shown.blobs, "blob"), size(shown.bytes)),
             ];
+            if let Some(survival) = &shown.survives {
+                lines.push(format!("parity    {}; {}", size(shown.parity_bytes), survives(survival)));
+            }
             for state in &shown.states {
                 let base = state.base.as_ref().map_or_else(
                     || "all of it".into(),

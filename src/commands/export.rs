@@ -64,7 +64,7 @@ impl FromStr for Share {
 
 /// Damage that the parity of a bundle makes up for.
 #[derive(Serialize)]
-struct Survives {
+pub struct Survives {
     files: u32,
     of: u32,
     stretch_bytes: u64,
@@ -79,7 +79,7 @@ impl From<Survival> for Survives {
 }
 
 /// Says in words what damage is made up for.
-fn survives(survival: &Survives) -> String {
+pub fn survives(survival: &Survives) -> String {
     let mut parts = Vec::new();
     if survival.files > 0 {
         let files = if survival.of == 1 { "file" } else { "files" };

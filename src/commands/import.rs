@@ -109,9 +109,10 @@ fn tell(outcomes: Vec<Result<ImportOutcome, TransferError>>, context: &Context) 
                     have.len() + need.len(),
                     listed(&need)
                 ));
-                context
-                    .printer
-                    .say("hint: what is there is verified and kept; run `chantal import` on the next medium");
+                context.printer.say(
+                    "hint: what is there is verified and kept; run `chantal import` on the next medium; a lost volume is made \
+                     anew where all the others are given at once with their parity files",
+                );
                 let numbers = |volumes: &[VolumeNumber]| volumes.iter().map(|volume| volume.get()).collect();
                 let (have, need) = (numbers(&have), numbers(&need));
                 rows.push(Row { have, need, ..blank(Some(bundle.to_string()), "waiting") });

@@ -14,6 +14,7 @@
 
 #[path = "../fixtures/lib.rs"]
 mod fixtures;
+mod parity;
 mod store;
 mod upstream;
 
@@ -47,6 +48,7 @@ fn main() {
     plan(&scratch.path().join("plan"), if quick { 6_000 } else { 63_440 });
     carry(&scratch.path().join("carry"), if quick { (60, 1 << 20) } else { (1_000, 1 << 20) });
     store::measure(&scratch.path().join("store"), quick);
+    parity::code(quick);
     differ(if quick { 100_000 } else { 1_000_000 });
 }
 
@@ -93,6 +95,9 @@ fn carry(dir: &Path, (count, size): (usize, usize)) {
     row("bundle verify", verified, Some(hash), "");
     let imported = run(chantal(&plant).arg("import").arg(&first));
     row("import, full", imported, Some(hash), "1.5 ×; 256 MiB");
+    // another site, which lacks all of it
+    let other = receiver(&dir.join("other"), &hq);
+    parity::carry(dir, &hq, &other, exported, imported);
     let published = run(chantal(&plant).arg("publish"));
     let link = run(Command::new("cp").arg("-al").arg(plant.join("store/pool")).arg(dir.join("linked")));
     row("publish, first time", published, Some(link), "1.5 × cp -al");
