@@ -14,6 +14,7 @@ mod inspect;
 mod lines;
 mod medium;
 mod missing;
+mod origin;
 mod own;
 pub mod receipt;
 mod repair;
@@ -34,8 +35,9 @@ pub use export::{
     plan_export, weigh,
 };
 pub use held::Since;
-pub use import::{ImportOutcome, Imported, import};
+pub use import::{ImportOutcome, Imported, Rules, import};
 pub use inspect::{Inspection, Verification, VolumeVerdict, inspect, verify};
+pub use origin::Demands;
 pub use own::{OwnTrust, document, own_document, signers};
 pub use receipt::{Applied, Backwards, Heard, ReceiptFault};
 pub use repair::Damage;

@@ -15,12 +15,12 @@ use super::{
 };
 use crate::{
     commands::ending,
-    config::Config,
+    config::{Config, Repository},
     report::{
         Event,
         human::{age, count, size},
     },
-    transfer::{self, ImportOutcome, Imported, TransferError},
+    transfer::{self, Demands, ImportOutcome, Imported, Rules, TransferError},
     trust::Proof,
 };
 
@@ -68,8 +68,16 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     let (config, store) = context.open()?;
     let own = policies(&config, context)?;
     let policies = |name: &Name, kind: Kind| own.get(&(name.clone(), kind));
-    let outcomes = transfer::import(&store, &args.paths, &policies, context.now, context.reporter.as_ref())?;
+    let origins = origins(&config);
+    let rules = Rules { policies: &policies, origins: &origins };
+    let outcomes = transfer::import(&store, &args.paths, rules, context.now, context.reporter.as_ref())?;
     tell(outcomes, context)
+}
+
+/// Returns whose signature the site demands for repositories that arrive.
+fn origins(config: &Config) -> Demands {
+    let demand = |r: &Repository| Some((r.name.clone(), r.verify.origin.clone()?));
+    config.repositories.iter().filter_map(demand).collect()
 }
 
 /// Returns what the site itself asks of repositories that arrive: of those whose entry names keys.

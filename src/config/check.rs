@@ -153,6 +153,33 @@ fn format(role: Role, repository: &Repository, faults: &mut Vec<Fault>) {
     if repository.verify.packages == Some(Policy::IfPresent) {
         fault(format!("`{name}`: `verify: packages` is `require` or `off`"), "");
     }
+    if repository.verify.origin.is_some() && repository.has_upstream() {
+        fault(
+            format!("`{name}`: `verify: origin` is for what arrives by bundle"),
+            "take it out: this repository comes from its upstream",
+        );
+    }
+    let nothing = |what| format!("`{name}`: there is nothing that `verify: {what}` could verify");
+    match kind {
+        Some(Kind::Pypi)
+            if [repository.verify.metadata, repository.verify.packages]
+                .iter()
+                .flatten()
+                .any(|p| *p != Policy::Off) =>
+        {
+            fault(
+                nothing("{ metadata, packages }"),
+                "take it out: a Python package index signs nothing; digests over TLS are all there is",
+            );
+        }
+        Some(Kind::Apt) if repository.verify.packages == Some(Policy::Require) => {
+            fault(
+                nothing("{ packages: require }"),
+                "take it out: Debian packages carry no signatures; `metadata: require` proves them through the index",
+            );
+        }
+        _ => {}
+    }
     let wants_keys = match kind {
         Some(kind) => {
             repository.verify_metadata(kind) == Policy::Require

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use chantal_contract::{Kind, Mode, Policy, name::Name};
+use chantal_contract::{
+    Kind, Mode, Policy,
+    name::{Name, SiteName},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -172,7 +175,7 @@ impl Repository {
 }
 
 /// How strictly signatures are asked for; what is left out is the format's default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Verify {
     /// Signatures over indexes: `require` (apt's default), `if-present` (rpm's, when keys are given), `off`.
@@ -182,6 +185,10 @@ pub struct Verify {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<OfferedPolicy>")]
     pub packages: Option<Policy>,
+    /// On a receiver: the collector that must have signed the repository's states first, whoever hands them on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub origin: Option<SiteName>,
 }
 
 /// The modes that this version offers.
@@ -207,7 +214,6 @@ enum OfferedPolicy {
 }
 
 impl Verify {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -184,6 +184,8 @@ pub struct PendingRow {
     pub signed: Vec<String>,
     /// The fingerprints of the approvers' keys that signed it.
     pub approved: Vec<String>,
+    /// The blob that proves what the collector signed.
+    pub proof: Option<Digest>,
 }
 
 /// A published tree.

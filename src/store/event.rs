@@ -147,6 +147,9 @@ pub enum Event {
         /// The fingerprints of those who approved it, rising.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         approved: Vec<String>,
+        /// The blob that proves what the collector signed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<Digest>,
     },
     /// A bundle was imported: all its states became current, and its sequence the newest, at once.
     Imported {

@@ -16,7 +16,7 @@ pub(super) struct Roots {
     pub states: BTreeMap<Digest, Root>,
     /// Manifests of which lines, indexes and evidence are needed: bases that a next bundle starts from, and is reviewed against.
     pub bases: BTreeMap<Digest, BTreeSet<Digest>>,
-    /// Blobs that are needed for themselves: trust documents.
+    /// Blobs that are needed for themselves: trust documents, proofs of origin.
     pub blobs: BTreeSet<Digest>,
 }
 
@@ -82,6 +82,12 @@ impl Store {
             for row in catalog.trusted(&collector)? {
                 roots.blobs.insert(row.document);
                 roots.blobs.extend(row.signatures);
+            }
+        }
+        // Who hands a state on hands on the proof of who made it, too.
+        for import in catalog.imports(None)? {
+            if import.states.iter().any(|carried| roots.states.contains_key(&carried.state.manifest)) {
+                roots.blobs.extend(import.proof.into_iter().chain(import.origins));
             }
         }
         Ok(roots)

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use chantal_bundle::{
     KeyFingerprint, Manifest, PublicKey, TrustDocument,
     manifest::{self, TrustLink},
+    proof::Proof,
     seal,
     trust::Link,
 };
 use chantal_contract::{
     Digest, SiteName,
-    limits::{BUNDLE_MANIFEST_BYTES, TRUST_BYTES},
+    limits::{BUNDLE_MANIFEST_BYTES, SIGNATURES, TRUST_BYTES},
 };
 
 use super::{
@@ -33,6 +34,8 @@ pub(super) struct Admitted {
     pub digest: Digest,
     /// The collector's keys that signed it, rising by their text.
     pub signed: Vec<KeyFingerprint>,
+    /// What proves all that to others.
+    pub proof: Proof,
 }
 
 /// A trust document that a chain brought and that was not known before.
@@ -88,14 +91,15 @@ fn judge_front(
 ) -> Result<Judged, TransferError> {
     let front = front?;
     let accepted = accepted(store, dir, &front)?;
-    let news = trust::document::follow(&accepted, &front.chain)
+    let news = follow(&accepted, &front.chain)
         .map_err(|source| TransferError::Untrusted { path: dir.into(), source })?;
-    let current = news.last().unwrap_or(&accepted).clone();
-    let links = front.chain.iter().skip(accepted.version as usize).cloned();
-    let formers = std::iter::once(accepted).chain(news.iter().cloned());
-    let news = formers.zip(news.iter().cloned()).zip(links);
-    let news = news.map(|((former, document), link)| New { former, document, link }).collect();
-    Ok(Judged { news, verdict: admit(dir, &current, front), copied: Vec::new() })
+    let current = news.last().map_or(&accepted, |new| &new.document).clone();
+    let verdict = admit(dir, &current, front).and_then(|mut admitted| {
+        let approvals = medium::approvals(dir)?;
+        admitted.proof.approvals = approvals.into_iter().flatten().take(SIGNATURES).collect();
+        Ok(admitted)
+    });
+    Ok(Judged { news, verdict, copied: Vec::new() })
 }
 
 /// Looks at a bundle without accepting anything: with the newest trust document that its chain proves.
@@ -116,6 +120,21 @@ pub(super) fn accepted_of(
     collector: &SiteName,
 ) -> Result<Option<TrustDocument>, TransferError> {
     Ok(known(store)?.into_iter().find(|document| document.collector == *collector))
+}
+
+/// Follows a trust chain beyond the accepted document; all that it returns is to be recorded at once.
+pub(super) fn follow(accepted: &TrustDocument, chain: &[Link]) -> Result<Vec<New>, TrustError> {
+    let documents = trust::document::follow(accepted, chain)?;
+    let links = chain.iter().skip(accepted.version as usize).cloned();
+    let formers = std::iter::once(accepted).chain(&documents).cloned();
+    let news = formers.zip(documents.iter().cloned()).zip(links);
+    Ok(news.map(|((former, document), link)| New { former, document, link }).collect())
+}
+
+/// Returns what a manifest must say of a chain.
+pub(super) fn listed(chain: &[Link]) -> Vec<TrustLink> {
+    let links = (1..).zip(chain);
+    links.map(|(version, l)| TrustLink { version, sha256: Digest::of(&l.document) }).collect()
 }
 
 /// Finds the accepted document that the chain contains; without one, says which is nearest.
@@ -177,13 +196,13 @@ fn admit(dir: &Path, document: &TrustDocument, front: Front) -> Result<Admitted,
         let (found, proven) = (manifest.collector, document.collector.clone());
         return Err(TransferError::WrongStream { path: path(), found, proven });
     }
-    let listed = (1..).zip(&chain).map(|(version, l)| TrustLink { version, sha256: Digest::of(&l.document) });
-    if !listed.eq(manifest.trust.iter().copied()) {
+    if manifest.trust != listed(&chain) {
         return Err(TransferError::OtherChain { path: path() });
     }
     if manifest.epoch != document.epoch {
         let (bundle, epoch, version) = (manifest.name()?, document.epoch, document.version);
         return Err(TransferError::WrongEpoch { bundle, epoch, version });
     }
-    Ok(Admitted { dir: path(), digest: Digest::of(&bytes), manifest, bytes, signed })
+    let proof = Proof { manifest: bytes.clone(), signatures, approvals: Vec::new(), trust: chain };
+    Ok(Admitted { dir: path(), digest: Digest::of(&bytes), manifest, bytes, signed, proof })
 }

@@ -12,6 +12,7 @@ use chantal_bundle::{
     index::IndexError,
     manifest::ManifestError,
     parity::{CodeError, LayoutError},
+    proof::ProofError,
     volume::{PackError, UnpackError},
 };
 use chantal_contract::{Digest, Mismatch, Name, SiteName};
@@ -398,7 +399,35 @@ pub enum TransferError {
         found: String,
     },
 
+    /// A proof of a collector before this one is not the one that the manifest lists.
+    #[error("`{}` is not the proof of origin that the manifest lists", path.display())]
+    OtherProof {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A proof of a collector before this one was listed and is none.
+    #[error("`{}`: {source}", path.display())]
+    Proof {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ProofError,
+    },
+    /// What proves this bundle cannot be written as a proof.
+    #[error(transparent)]
+    OwnProof(ProofError),
+
     // --- import ---
+    /// The site demands the first collector's signature, and it is not there.
+    #[error("{bundle}: nothing proves that `{collector}` made this state of `{repository}`")]
+    NoOrigin {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+        /// Whose signature this site demands.
+        collector: SiteName,
+    },
     /// It is for somebody else.
     #[error("{bundle} is for site `{addressee}`, this is site `{here}`")]
     WrongSite {
@@ -547,6 +576,10 @@ impl TransferError {
             | Self::Manifest { .. }
             | Self::WrongStream { .. }
             | Self::OtherChain { .. }
+            | Self::OtherProof { .. }
+            | Self::Proof { .. }
+            | Self::OwnProof(_)
+            | Self::NoOrigin { .. }
             | Self::Altered { .. }
             | Self::Index { .. }
             | Self::Cell { .. }
@@ -615,6 +648,11 @@ impl TransferError {
             Self::Forgotten { site, .. } => Some(format!(
                 "`chantal export --to {site}` carries the present states, and all that they need"
             )),
+            Self::NoOrigin { collector, .. } => Some(format!(
+                "`chantal trust show` lists whose signatures count here: the key of `{collector}` is added by `chantal trust add`; \
+                 whoever hands the repository on must have imported it from a bundle of `{collector}`"
+            )),
+            Self::OtherProof { .. } => Some("copy the directory `origin` of the bundle again".into()),
             Self::NothingThere { .. } => Some("`chantal sync` first".into()),
             Self::UnknownBase { .. } => Some(
                 "`chantal snapshot list` and `chantal bundle list` show what there is; `--since none` writes everything".into(),

@@ -22,9 +22,10 @@ use chantal_bundle::{
     index::{self, Writer},
     manifest::{self, CELL, Counts, Delivery, IndexFile, ReviewFiles, SmallFile},
     parity::{Percent, volume_limit},
+    proof,
     volume::Packer,
 };
-use chantal_contract::{Digest, Measured, Name, SiteName};
+use chantal_contract::{Digest, Measured, Name, SiteName, limits::PROOF_BYTES};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -38,7 +39,7 @@ use self::{
     volumes::{Done, MemberSpool, Press},
 };
 use super::{
-    Since, TransferError, medium,
+    Since, TransferError, medium, origin,
     own::OwnTrust,
     review::{self, Reviewed},
 };
@@ -257,6 +258,14 @@ fn write(
         Since::Acknowledged | Since::Missing(_) => Delivery::Acknowledged,
         _ => Delivery::Assumed,
     };
+    let origins = origin::of_states(store, states.iter().map(|s| (&s.repository, s.manifest)))?;
+    if !origins.is_empty() {
+        shelf.make_room_for_origins()?;
+    }
+    for file in &origins {
+        let bytes = store.pool().read(&file.sha256, PROOF_BYTES as u64)?;
+        shelf.put(&proof::path(&file.sha256), &bytes)?;
+    }
     let mut manifest = Manifest {
         version: manifest::VERSION,
         requires: Vec::new(),
@@ -276,7 +285,7 @@ fn write(
         cell: CELL,
         volumes,
         parity,
-        origins: Vec::new(),
+        origins,
         counts: Counts { records: totals.records, blobs: count, bytes },
     };
     let input = File::open(&index_path).map_err(|e| TransferError::io(&index_path, e))?;

@@ -22,7 +22,9 @@ use self::{check::Standing, rebuild::Survey};
 use super::{
     TransferError,
     admit::{self, Admitted},
-    approval, medium, own,
+    approval, medium,
+    origin::{self, Demands, Origins},
+    own,
     repair::{Clinic, Damage, Media},
     review, strays,
     survey::{Advance, Policies, ReviewSum, survey},
@@ -72,6 +74,15 @@ pub struct Imported {
     pub repaired: Vec<Damage>,
 }
 
+/// What the site itself asks of what arrives.
+#[derive(Clone, Copy)]
+pub struct Rules<'a> {
+    /// Upstream's signatures, by repository and format.
+    pub policies: &'a Policies<'a>,
+    /// The first collector's signature, by repository.
+    pub origins: &'a Demands,
+}
+
 /// All directories and loose volumes of one bundle.
 struct Gathered {
     admitted: Admitted,
@@ -99,11 +110,11 @@ fn place(admitted: &Admitted) -> Place {
 ///
 /// Bundles are taken in the order of their sequence; after one that fails, none of its stream is tried.
 /// A bundle that is not believed is one of the errors inside; the outer one is of finding any. Nothing becomes current that the
-/// site's own `policies` refuse.
+/// site's own rules refuse.
 pub fn import(
     store: &Store,
     paths: &[PathBuf],
-    policies: &Policies<'_>,
+    rules: Rules<'_>,
     at: Timestamp,
     reporter: &dyn Reporter,
 ) -> Result<Vec<Result<ImportOutcome, TransferError>>, TransferError> {
@@ -164,7 +175,7 @@ pub fn import(
         if failed.contains(&collector) {
             continue;
         }
-        let outcome = one(store, bundle, loose, policies, at, reporter);
+        let outcome = one(store, bundle, loose, rules, at, reporter);
         if outcome.is_err() {
             failed.insert(collector);
         }
@@ -194,7 +205,10 @@ fn waiting(store: &Store) -> Result<Vec<Gathered>, TransferError> {
             continue;
         }
         let signed = row.signed.iter().filter_map(|key| key.parse().ok()).collect();
-        let admitted = Admitted { dir: PathBuf::new(), manifest, bytes, digest: row.manifest, signed };
+        let Some(proof) = row.proof.map(|digest| origin::read_proof(store, &digest)).transpose()? else {
+            continue;
+        };
+        let admitted = Admitted { dir: PathBuf::new(), manifest, bytes, digest: row.manifest, signed, proof };
         let approvals = Approvals::Before(row.approved.iter().filter_map(|key| key.parse().ok()).collect());
         waiting.push(Gathered { admitted, dirs: Vec::new(), approvals });
     }
@@ -212,7 +226,7 @@ fn one(
     store: &Store,
     bundle: Gathered,
     loose: Loose<'_>,
-    policies: &Policies<'_>,
+    rules: Rules<'_>,
     at: Timestamp,
     reporter: &dyn Reporter,
 ) -> Result<ImportOutcome, TransferError> {
@@ -234,7 +248,10 @@ fn one(
     for dir in &dirs {
         media.add(dir)?;
     }
-    job.keep_front(&dirs, &media)?;
+    let proof = job.keep_front(&dirs, &media)?;
+    let origins = job.keep_origins(&dirs)?;
+    accept(store, &origins.news, at)?;
+    origins.expect(job.manifest(), rules.origins)?;
     let mut survey = rebuild::rebuild(&job)?;
     review::check(&admitted.manifest, job.index_file()?)?;
     closure::expect_whole(&job, &mut survey.listed)?;
@@ -246,14 +263,14 @@ fn one(
     job.expect_space(&survey)?;
     if !survey.missing.is_empty() {
         let have: Vec<VolumeNumber> = job.volumes().filter(|n| !survey.missing.contains_key(n)).collect();
-        job.note_pending(&have, at)?;
+        job.note_pending(&have, proof, at)?;
     }
     let mut taken = blobs::take(&job, &survey, &media.volumes)?;
     let repaired = heal::heal(&job, &survey, &media, &mut taken)?;
     let left = blobs::assemble(&job)?;
     if !left.is_empty() {
         let have = job.volumes().filter(|n| !left.contains(n)).collect::<Vec<_>>();
-        job.note_pending(&have, at)?;
+        job.note_pending(&have, proof, at)?;
     }
     // Refused even if nothing is missing: what a damaged volume holds beside its blobs was signed as well.
     let mut damaged: Vec<VolumeNumber> = taken.damaged.iter().map(|(number, _)| *number).collect();
@@ -266,14 +283,14 @@ fn one(
         let need = left.into_iter().collect();
         return Ok(ImportOutcome::Waiting { bundle: name, have, need });
     }
-    let vetted = job.expect_reviewed(&survey, policies);
+    let vetted = job.expect_reviewed(&survey, rules.policies);
     if matches!(vetted, Err(TransferError::Policy { .. })) {
         // All of it came; what is pending is that the site takes it.
         let have: Vec<VolumeNumber> = job.volumes().collect();
-        job.note_pending(&have, at)?;
+        job.note_pending(&have, proof, at)?;
     }
     vetted?;
-    let kept_names = job.commit(at)?;
+    let kept_names = job.commit(proof, at)?;
     let manifest = admitted.manifest.clone();
     let (blobs, bytes) = (taken.blobs, taken.bytes);
     let imported = Imported { bundle: name, manifest, blobs, bytes, kept_names, repaired };
@@ -303,11 +320,13 @@ impl Job<'_> {
         TransferError::Contradiction { bundle: self.name.clone(), what }
     }
 
-    /// Puts manifest and index into the pool: the media that bring further volumes need not hold them.
-    fn keep_front(&self, dirs: &[PathBuf], media: &Media) -> Result<(), TransferError> {
+    /// Puts manifest, proof and index into the pool: the media that bring further volumes need not hold them. Returns the
+    /// proof's digest.
+    fn keep_front(&self, dirs: &[PathBuf], media: &Media) -> Result<Digest, TransferError> {
         let file = self.manifest().index;
         let batch = self.store.pool().batch()?;
         batch.put(&self.admitted.bytes)?;
+        let proof = batch.put(&self.admitted.proof.encode().map_err(TransferError::OwnProof)?)?;
         if batch.has(&file.sha256)?.is_none() {
             let mut last = TransferError::NoIndex { bundle: self.name.clone() };
             let mut kept = false;
@@ -332,7 +351,16 @@ impl Job<'_> {
                 reporter.event(Report::Warning { subject: index::FILE, text });
             }
         }
-        Ok(batch.flush()?)
+        batch.flush()?;
+        Ok(proof.sha256)
+    }
+
+    /// Puts the proofs of collectors before this one into the pool, and judges them.
+    fn keep_origins(&self, dirs: &[PathBuf]) -> Result<Origins, TransferError> {
+        let batch = self.store.pool().batch()?;
+        let origins = origin::take(self.store, &batch, &self.manifest().origins, dirs)?;
+        batch.flush()?;
+        Ok(origins)
     }
 
     /// Opens the index, whose bytes were checked as they entered the pool.
@@ -389,7 +417,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn note_pending(&self, have: &[VolumeNumber], at: Timestamp) -> Result<(), TransferError> {
+    fn note_pending(&self, have: &[VolumeNumber], proof: Digest, at: Timestamp) -> Result<(), TransferError> {
         let volumes: Vec<u32> = have.iter().map(|n| n.get()).collect();
         let known = self.store.catalog().pending()?;
         if known.iter().any(|row| row.manifest == self.admitted.digest && row.volumes == volumes) {
@@ -401,13 +429,18 @@ impl Job<'_> {
             volumes,
             signed: self.admitted.signed.iter().map(ToString::to_string).collect(),
             approved: self.approved.iter().map(ToString::to_string).collect(),
+            proof: Some(proof),
         };
         self.store.journal().append(event, at)?;
         Ok(())
     }
 
     /// Makes all states current and the sequence the newest, in one append.
-    fn commit(&self, at: Timestamp) -> Result<Vec<(CarriedState, SnapshotName)>, TransferError> {
+    fn commit(
+        &self,
+        proof: Digest,
+        at: Timestamp,
+    ) -> Result<Vec<(CarriedState, SnapshotName)>, TransferError> {
         let manifest = self.manifest();
         let mut kept = Vec::new();
         let mut states = Vec::new();
@@ -435,8 +468,8 @@ impl Job<'_> {
             expected_next_by: manifest.expected_next_by,
             signed: self.admitted.signed.iter().map(ToString::to_string).collect(),
             approved: self.approved.iter().map(ToString::to_string).collect(),
-            proof: None,
-            origins: Vec::new(),
+            proof: Some(proof),
+            origins: manifest.origins.iter().map(|file| file.sha256).collect(),
         };
         self.store.journal().append(event, at)?;
         Ok(kept)

@@ -16,13 +16,13 @@ use chantal_bundle::{
     index::{self, Item, Member},
     manifest::{self, IndexFile},
     parity::Parity,
-    seal, sums,
+    proof, seal, sums,
 };
-use chantal_contract::{Digest, Expect};
+use chantal_contract::{Digest, Expect, SiteName};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    TransferError, admit, medium,
+    TransferError, admit, medium, origin,
     repair::{Clinic, Damage, Media, cell_lists},
     review, strays,
     volume::{OpenVolume, VolumeSource},
@@ -46,6 +46,8 @@ pub struct Inspection {
     pub manifest: Manifest,
     /// Volumes of it that lie in this directory.
     pub at_hand: Vec<VolumeNumber>,
+    /// The collectors before this one whose proofs it holds; none for one that is not trusted here.
+    pub origins: Vec<Option<SiteName>>,
     /// What else lies there and is not read, in words.
     pub notes: Vec<String>,
     /// What was read from `copy/`, as the first of it could not be read or believed.
@@ -119,8 +121,9 @@ fn look(store: &Store, dir: &Path) -> Result<Inspection, TransferError> {
     let at_hand = medium::volumes(dir)?.into_keys().collect();
     let mut notes = strays::unusable(dir, &admitted.manifest)?;
     notes.extend(strays::uncovered(dir, &admitted.manifest)?);
+    let origins = origin::look(store, &admitted.manifest.origins, dir)?;
     let (bundle, path) = (admitted.manifest.name()?, admitted.dir);
-    Ok(Inspection { bundle, path, manifest: admitted.manifest, at_hand, notes, copied })
+    Ok(Inspection { bundle, path, manifest: admitted.manifest, at_hand, origins, notes, copied })
 }
 
 /// Verifies everything of the bundles at the given paths that is at hand.
@@ -207,6 +210,7 @@ fn compare_sums(inspection: &Inspection) -> Result<Vec<String>, TransferError> {
     expected.insert(manifest::FILE.to_owned(), Digest::of(&bytes));
     expected.insert(manifest::REVIEW_JSON.to_owned(), manifest.review.json.sha256);
     expected.insert(manifest::REVIEW_HTML.to_owned(), manifest.review.html.sha256);
+    expected.extend(manifest.origins.iter().map(|file| (proof::path(&file.sha256), file.sha256)));
     expected.extend(manifest.volumes().map(|(number, file)| (number.file_name(), file.sha256)));
     let parity = manifest.parity.iter().flat_map(Parity::files);
     expected.extend(parity.map(|(number, file)| (number.file_name(), file.sha256)));

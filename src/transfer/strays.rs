@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::FileTypeExt, path::Path};
 
-use chantal_bundle::{Manifest, VolumeNumber, index, manifest, parity::ParityNumber, seal, sums};
+use chantal_bundle::{Manifest, VolumeNumber, index, manifest, parity::ParityNumber, proof, seal, sums};
 
 use super::{TransferError, medium};
 
@@ -38,6 +38,7 @@ pub(super) fn uncovered(dir: &Path, manifest: &Manifest) -> Result<Vec<String>, 
         let inside: Option<&dyn Fn(&str) -> bool> = match name.as_str() {
             seal::TRUST => Some(&|name| is_trust(name, manifest)),
             seal::SIGNATURES => Some(&is_signature),
+            proof::DIRECTORY => Some(&|name| is_origin(name, manifest)),
             _ => None,
         };
         match inside {
@@ -71,6 +72,10 @@ fn is_covered(name: &str, manifest: &Manifest) -> bool {
             .is_some_and(|number| parity.is_some_and(|p| p.files().any(|(listed, _)| listed == number)))
         || VolumeNumber::parse_file_name(name)
             .is_ok_and(|number| manifest.volumes().any(|(volume, _)| volume == number))
+}
+
+fn is_origin(name: &str, manifest: &Manifest) -> bool {
+    manifest.origins.iter().any(|file| proof::path(&file.sha256).rsplit('/').next() == Some(name))
 }
 
 fn is_trust(name: &str, manifest: &Manifest) -> bool {

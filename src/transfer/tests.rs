@@ -22,6 +22,7 @@ use crate::{
 
 mod approvals;
 mod by_hand;
+mod chains;
 mod forged;
 mod hostile;
 mod journeys;
@@ -36,6 +37,9 @@ fn at(second: i64) -> Timestamp {
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
+
+/// A site that asks nothing of its own.
+const RULELESS: Rules<'_> = Rules { policies: &|_, _| None, origins: &Demands::new() };
 
 fn site(text: &str) -> SiteName {
     SiteName::new(text).unwrap()
@@ -61,6 +65,8 @@ struct Side {
     store: Store,
     key: SiteKey,
     parity: Option<Percent>,
+    /// Whom it exports to.
+    to: SiteName,
 }
 
 impl Side {
@@ -72,7 +78,7 @@ impl Side {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(&dir.path().join("store"), &site(named), at(0)).unwrap();
         let key = key(&dir.path().join("key"));
-        let side = Self { dir, store, key, parity: None };
+        let side = Self { dir, store, key, parity: None, to: site("plant-7") };
         side.trust(&side);
         side
     }
@@ -197,7 +203,7 @@ impl Side {
     ) -> Result<Option<Written>, TransferError> {
         let repositories: Vec<Name> = repositories.iter().map(|r| name(r)).collect();
         let request = ExportRequest {
-            to: &site("plant-7"),
+            to: &self.to,
             repositories: &repositories,
             out,
             since: since.into(),
@@ -229,7 +235,12 @@ impl Side {
     }
 
     fn import_all(&self, paths: &[PathBuf]) -> Vec<Result<ImportOutcome, TransferError>> {
-        match import(&self.store, paths, &|_, _| None, at(200), &Silent) {
+        self.import_with(paths, &Demands::new())
+    }
+
+    fn import_with(&self, paths: &[PathBuf], origins: &Demands) -> Vec<Result<ImportOutcome, TransferError>> {
+        let rules = Rules { policies: &|_, _| None, origins };
+        match import(&self.store, paths, rules, at(200), &Silent) {
             Ok(outcomes) => outcomes,
             Err(error) => vec![Err(error)],
         }

@@ -131,10 +131,11 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
                 ],
             )?;
         }
-        Event::Pending { bundle, manifest, volumes, signed, approved } => {
+        Event::Pending { bundle, manifest, volumes, signed, approved, proof } => {
             db.execute(
-                "INSERT INTO pending VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (manifest)
-                 DO UPDATE SET number = ?2, bundle = ?4, volumes = ?5, signed = ?6, approved = ?7",
+                "INSERT INTO pending (manifest, number, since, bundle, volumes, signed, approved, proof)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (manifest)
+                 DO UPDATE SET number = ?2, bundle = ?4, volumes = ?5, signed = ?6, approved = ?7, proof = ?8",
                 params![
                     manifest.hex(),
                     number,
@@ -142,7 +143,8 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
                     bundle,
                     json(volumes)?,
                     json(signed)?,
-                    json(approved)?
+                    json(approved)?,
+                    proof.map(|d| d.hex())
                 ],
             )?;
         }

@@ -212,7 +212,8 @@ impl Catalog {
         self.refresh()?;
         self.with(|db| {
             db.prepare_cached(
-                "SELECT number, since, bundle, manifest, volumes, signed, approved FROM pending ORDER BY number",
+                "SELECT number, since, bundle, manifest, volumes, signed, approved, proof
+                 FROM pending ORDER BY number",
             )?
             .query_map([], |row| {
                 Ok(PendingRow {
@@ -223,6 +224,7 @@ impl Catalog {
                     volumes: json(row, 4)?,
                     signed: json(row, 5)?,
                     approved: json(row, 6)?,
+                    proof: optional(row, 7)?,
                 })
             })?
             .collect()

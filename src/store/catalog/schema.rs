@@ -70,6 +70,7 @@ CREATE TABLE acknowledged (
 ) STRICT, WITHOUT ROWID;
 ",
     "
+ALTER TABLE pending ADD COLUMN proof TEXT;
 CREATE TABLE synced (repository TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ",
     "

@@ -104,6 +104,7 @@ fn gc_spares_published_trees_bases_trust_and_what_a_pending_import_may_need() {
         volumes: vec![1],
         signed: Vec::new(),
         approved: Vec::new(),
+        proof: None,
     };
     store.journal().append(pending, Timestamp::now()).unwrap();
     assert_eq!(store.gc(LATER, GRACE, &Silent).unwrap().blobs, 0, "an import is pending");

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chantal_bundle::{Manifest, Namespace, manifest, seal, sums};
+use chantal_bundle::{Manifest, Namespace, manifest, proof, seal, sums};
 use chantal_contract::Digest;
 
 use crate::{
@@ -27,6 +27,8 @@ pub(super) enum Copies {
 pub(super) struct Shelf {
     pub dir: PathBuf,
     copies: Copies,
+    /// A directory that only some bundles have.
+    further: Option<PathBuf>,
     /// Every file that was written, with its digest.
     written: sums::Sums,
 }
@@ -37,7 +39,7 @@ impl Shelf {
         if dir.exists() {
             fs::remove_dir_all(&dir).map_err(|e| TransferError::io(&dir, e))?;
         }
-        let shelf = Self { dir, copies, written: sums::Sums::new() };
+        let shelf = Self { dir, copies, further: None, written: sums::Sums::new() };
         for path in shelf.dirs() {
             fs::create_dir(&path).map_err(|e| TransferError::io(&path, e))?;
         }
@@ -54,7 +56,15 @@ impl Shelf {
             let subs = [seal::TRUST, seal::SIGNATURES].map(|sub| root.join(sub));
             std::iter::once(root).chain(subs)
         };
-        roots.into_iter().flat_map(inner).collect()
+        roots.into_iter().flat_map(inner).chain(self.further.clone()).collect()
+    }
+
+    /// Makes the directory for proofs of origin.
+    pub fn make_room_for_origins(&mut self) -> Result<(), TransferError> {
+        let path = self.dir.join(proof::DIRECTORY);
+        fs::create_dir(&path).map_err(|e| TransferError::io(&path, e))?;
+        self.further = Some(path);
+        Ok(())
     }
 
     /// Notes a file that was written and synced.

@@ -443,7 +443,7 @@ fn no_decision_looks_at_the_clock() {
         };
         let first = export(&collector.store, &request(there), &Silent).unwrap().unwrap();
         let run = |path: &Path, clock: i64| {
-            import(&receiver.store, &[path.to_path_buf()], &|_, _| None, stamp(clock), &Silent)
+            import(&receiver.store, &[path.to_path_buf()], RULELESS, stamp(clock), &Silent)
                 .unwrap()
                 .pop()
                 .unwrap()

@@ -1,0 +1,225 @@
+//! States that go on from site to site, and whose signatures go with them.
+
+use chantal_bundle::{manifest::OriginFile, proof, proof::Proof};
+
+use super::*;
+use crate::trust::TrustError;
+
+/// A collector, a site that hands on what it gets, and the last one, which trusts both.
+fn three() -> (Side, Side, Side) {
+    let (collector, plant) = sides();
+    let mut plant = plant;
+    plant.to = site("ship-3");
+    let ship = Side::new("ship-3");
+    ship.trust(&plant);
+    ship.trust(&collector);
+    (collector, plant, ship)
+}
+
+/// `bookworm` must have been made by `hq`.
+fn demands() -> Demands {
+    Demands::from([(name("bookworm"), site("hq"))])
+}
+
+fn import_one(side: &Side, path: &Path, origins: &Demands) -> Result<ImportOutcome, TransferError> {
+    side.import_with(&[path.to_path_buf()], origins).pop().unwrap()
+}
+
+fn proof_path(written: &Written) -> PathBuf {
+    let [file] = written.manifest.origins.as_slice() else { panic!("{:?}", written.manifest.origins) };
+    written.path.join(proof::path(&file.sha256))
+}
+
+#[test]
+fn the_last_site_can_demand_the_first_collectors_signature() {
+    let (collector, plant, ship) = three();
+    let first = collector.state("bookworm", &[("a", b"a"), ("b", b"b")], 1);
+    imported(plant.import(&collector.export(&["bookworm"], "last").path));
+    let full = plant.export(&["bookworm"], "last");
+    assert_eq!(full.bundle.to_string(), "plant-7.ship-3-e01-000001");
+    assert_eq!(inspect(&ship.store, &[full.path.clone()]).unwrap()[0].origins, [Some(site("hq"))]);
+    assert!(verify(&ship.store, &[full.path.clone()], &Silent).unwrap()[0].is_good());
+    imported(import_one(&ship, &full.path, &demands()));
+    assert_eq!(ship.newest("bookworm"), Some(first));
+
+    // the same of a small one
+    let second = collector.state("bookworm", &[("a", b"a"), ("b", b"new")], 2);
+    imported(plant.import(&collector.export(&["bookworm"], "last").path));
+    let small = plant.export(&["bookworm"], "last");
+    assert_eq!(manifest_of(&small).bases.len(), 1);
+    imported(import_one(&ship, &small.path, &demands()));
+    assert_eq!(ship.newest("bookworm"), Some(second.clone()));
+
+    // and once more on: the third hop still has the first collector's word, and that of every one between
+    let mut ship = ship;
+    ship.to = site("pod");
+    let pod = Side::new("pod");
+    pod.trust(&ship);
+    pod.trust(&collector);
+    let last = ship.export(&["bookworm"], "none");
+    assert_eq!(last.manifest.origins.len(), 2);
+    let mut origins = inspect(&pod.store, &[last.path.clone()]).unwrap().remove(0).origins;
+    origins.sort();
+    assert_eq!(origins, [None, Some(site("hq"))], "nothing is known of the plant");
+    imported(import_one(&pod, &last.path, &demands()));
+    assert_eq!(pod.newest("bookworm"), Some(second));
+    assert_eq!(pod.read("bookworm", "b"), b"new");
+}
+
+#[test]
+fn what_the_first_collector_did_not_make_is_refused_where_its_signature_is_demanded() {
+    let (collector, plant, ship) = three();
+    collector.state("bookworm", &[("a", b"a")], 1);
+    imported(plant.import(&collector.export(&["bookworm"], "last").path));
+    // of another repository, the plant's own
+    plant.state("tools", &[("t", b"t")], 1);
+    let both = plant.export(&["bookworm", "tools"], "none");
+    let tools = Demands::from([(name("tools"), site("hq"))]);
+    let error = refused(import_one(&ship, &both.path, &tools));
+    assert!(
+        matches!(&error, TransferError::NoOrigin { repository, .. } if *repository == name("tools")),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("chantal trust"), "{error}");
+    assert!(ship.newest("bookworm").is_none() && ship.newest("tools").is_none(), "all or nothing");
+    // a state that the plant put in the collector's place
+    plant.state("bookworm", &[("a", b"evil")], 2);
+    let forged = plant.export(&["bookworm"], "none");
+    assert!(forged.manifest.origins.is_empty());
+    let error = refused(import_one(&ship, &forged.path, &demands()));
+    assert!(matches!(error, TransferError::NoOrigin { .. }), "{error}");
+    // who does not ask takes the plant's word
+    imported(ship.import(&both.path));
+}
+
+#[test]
+fn a_site_that_does_not_know_the_collector_cannot_demand_it_and_hands_it_on() {
+    let (collector, plant, _) = three();
+    let ship = Side::new("ship-3");
+    ship.trust(&plant);
+    collector.state("bookworm", &[("a", b"a")], 1);
+    imported(plant.import(&collector.export(&["bookworm"], "last").path));
+    let bundle = plant.export(&["bookworm"], "last");
+    let error = refused(import_one(&ship, &bundle.path, &demands()));
+    assert!(matches!(error, TransferError::NoOrigin { .. }), "{error}");
+    imported(ship.import(&bundle.path));
+    // what it could not judge is kept for who can, also over a clean-up
+    ship.store.gc(at(10_000_000), jiff::SignedDuration::ZERO, &Silent).unwrap();
+    let mut ship = ship;
+    ship.to = site("pod");
+    let on = ship.export(&["bookworm"], "none");
+    assert_eq!(on.manifest.origins.len(), 2);
+}
+
+#[test]
+fn a_proof_that_is_altered_missing_or_forged_refuses_the_bundle() {
+    let (collector, plant, ship) = three();
+    collector.state("bookworm", &[("a", b"a")], 1);
+    imported(plant.import(&collector.export(&["bookworm"], "last").path));
+    let bundle = plant.export(&["bookworm"], "last");
+    let path = proof_path(&bundle);
+    let good = fs::read(&path).unwrap();
+    let entries = ship.entries();
+    for at in (0..good.len()).step_by(97) {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        fs::write(&path, bad).unwrap();
+        let error = refused(import_one(&ship, &bundle.path, &Demands::new()));
+        assert!(matches!(error, TransferError::OtherProof { .. }), "byte {at}: {error}");
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(import_one(&ship, &bundle.path, &Demands::new()).is_err());
+    assert_eq!(ship.entries(), entries, "nothing was decided");
+    fs::write(&path, &good).unwrap();
+
+    // proofs that the plant itself puts together and signs for as its own
+    let genuine = Proof::parse(&good).unwrap();
+    let mut other = Manifest::parse(&genuine.manifest).unwrap();
+    other.states[0].evidence = None;
+    let forged = Proof { manifest: other.encode().unwrap(), ..genuine.clone() };
+    let by_plant =
+        crate::trust::sshsig::sign(&plant.key, chantal_bundle::Namespace::Bundle, &forged.manifest).unwrap();
+    let unsigned = Proof { signatures: Vec::new(), ..genuine.clone() };
+    let by_stranger = Proof { signatures: vec![by_plant.into_bytes()], ..forged.clone() };
+    for (n, proof) in [forged, unsigned, by_stranger].into_iter().enumerate() {
+        let bytes = proof.encode().unwrap();
+        let file = OriginFile { size: bytes.len() as u64, sha256: Digest::of(&bytes) };
+        let error = resigned(&plant, &bundle, file, &bytes, n)
+            .and_then(|dir| import_one(&ship, &dir, &demands()).map(drop));
+        let error = error.unwrap_err();
+        assert!(matches!(error, TransferError::Untrusted { .. }), "{n}: {error}");
+        assert!(error.is_refusal() && ship.newest("bookworm").is_none());
+    }
+    imported(import_one(&ship, &bundle.path, &demands()));
+}
+
+/// The bundle with another proof in it, signed by the plant as its own.
+fn resigned(
+    plant: &Side,
+    bundle: &Written,
+    file: OriginFile,
+    bytes: &[u8],
+    n: usize,
+) -> Result<PathBuf, TransferError> {
+    use chantal_bundle::{Namespace, seal};
+    let dir = plant.dir.path().join(format!("forged-{n}"));
+    copy_tree(&bundle.path, &dir);
+    let mut manifest = manifest_of(bundle);
+    manifest.origins = vec![file];
+    let text = manifest.encode().unwrap();
+    fs::write(dir.join("manifest.json"), &text).unwrap();
+    let signature = crate::trust::sshsig::sign(&plant.key, Namespace::Bundle, &text).unwrap();
+    fs::write(dir.join(seal::collector_signature(&plant.key.fingerprint())), signature).unwrap();
+    fs::write(dir.join(proof::path(&file.sha256)), bytes).unwrap();
+    Ok(dir)
+}
+
+#[test]
+fn a_proof_outlives_a_rotation_and_not_a_revocation() {
+    for revoked in [false, true] {
+        let (collector, plant, ship) = three();
+        collector.state("bookworm", &[("a", b"a")], 1);
+        imported(plant.import(&collector.export(&["bookworm"], "last").path));
+        let bundle = plant.export(&["bookworm"], "last");
+        let fresh =
+            SiteKey::generate(&collector.dir.path().join("fresh"), "fresh", &Passphrase::None).unwrap();
+        let old = collector.key.fingerprint();
+        let next = collector.amend(&[&collector.key, &fresh], |change| {
+            change.replace(&old, fresh.public()).unwrap();
+            if revoked {
+                change.revoke(&old).unwrap();
+            }
+        });
+        ship.accept(next);
+        let outcome = import_one(&ship, &bundle.path, &demands());
+        if revoked {
+            let error = refused(outcome);
+            let by = matches!(&error, TransferError::Untrusted { source: TrustError::Revoked { key, .. }, .. } if *key == old);
+            assert!(by, "{error}");
+        } else {
+            imported(outcome);
+        }
+    }
+}
+
+#[test]
+fn a_bundle_in_several_visits_hands_on_its_proof_as_well() {
+    let (collector, plant, ship) = three();
+    let blobs: Vec<Vec<u8>> = (0..5).map(|n| noise(n, 2 << 20)).collect();
+    let files: Vec<(String, &[u8])> =
+        blobs.iter().enumerate().map(|(n, b)| (format!("f{n}"), &b[..])).collect();
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (n.as_str(), *b)).collect();
+    collector.state("bookworm", &files, 1);
+    let bundle = collector.try_export(&["bookworm"], "none", 4 << 20).unwrap().unwrap();
+    let volumes: Vec<PathBuf> =
+        bundle.manifest.volumes().map(|(number, _)| bundle.path.join(number.file_name())).collect();
+    assert!(volumes.len() > 2);
+    // the first medium has all but the last volume; the second has nothing but that
+    let medium = tempfile::tempdir().unwrap();
+    let lone = medium.path().join(volumes.last().unwrap().file_name().unwrap());
+    fs::rename(volumes.last().unwrap(), &lone).unwrap();
+    assert!(matches!(plant.import(&bundle.path), Ok(ImportOutcome::Waiting { .. })));
+    imported(plant.import(&lone));
+    let on = plant.export(&["bookworm"], "none");
+    imported(import_one(&ship, &on.path, &demands()));
+}
