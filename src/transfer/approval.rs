@@ -184,7 +184,9 @@ pub(super) fn demand(
     }
     for signature in loose.iter().filter(|s| sshsig::verify(Namespace::Approval, &admitted.bytes, s).is_ok())
     {
-        approvals.iter_mut().for_each(|all| all.push(signature.clone()));
+        for all in &mut approvals {
+            all.push(signature.clone());
+        }
     }
     let bundle = manifest.name()?;
     judge(&document, &admitted.bytes, approvals)

@@ -612,7 +612,7 @@ impl TransferError {
             Self::OwnTrust { source: TrustError::NotEnough { strangers, .. } } if !strangers.is_empty() => Some(
                 "`chantal trust show` lists the keys that may; `chantal trust rotate` finishes a rotation that was interrupted".into(),
             ),
-            Self::OwnTrust { source } | Self::Untrusted { source, .. } => source.hint(),
+
             Self::NoTrust { .. } | Self::Stranger { .. } => Some(
                 "`chantal key show` on the collector prints its key; `chantal trust add KEYFILE` here trusts it".into(),
             ),
@@ -632,7 +632,7 @@ impl TransferError {
             Self::Unapproved { source: TrustError::NotEnough { .. } | TrustError::Signature(_), .. } => Some(
                 "each approver runs `chantal bundle approve DIR`; a signature that was written elsewhere with `--out FILE` is imported with the bundle: `chantal import DIR FILE`".into(),
             ),
-            Self::Unapproved { source, .. } => source.hint(),
+            Self::OwnTrust { source } | Self::Untrusted { source, .. } | Self::Unapproved { source, .. } => source.hint(),
             Self::NoApprover { .. } => Some(
                 "on the collector `chantal trust add KEYFILE --role approver` gives a key the role; the next bundle carries that".into(),
             ),

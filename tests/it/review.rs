@@ -12,7 +12,7 @@ use chantal::report::review::{Change, Counts, Review, StateReview, What, page};
 
 use crate::{
     clients::{have, ok},
-    world::World,
+    world::{Site, World},
 };
 
 /// Looks at a page through a frame of 390 and one of 1280 pixels, searches it, and writes what it found into its own body.
@@ -103,7 +103,9 @@ fn large(count: usize) -> Review {
     };
     let changes: Vec<Change> = (0..count).map(change).collect();
     let mut counts = Counts::default();
-    changes.iter().for_each(|change| counts.count(change.change));
+    for change in &changes {
+        counts.count(change.change);
+    }
     let state = StateReview {
         repository: "bookworm".into(),
         format: "apt".into(),
@@ -197,4 +199,56 @@ fn the_page_of_a_bundle_says_what_it_brings() {
             review["states"].as_array().unwrap().iter().map(|s| s["changes"].as_array().unwrap().len()).sum(),
         );
     }
+}
+
+#[test]
+fn an_officer_approves_and_two_bundles_are_compared() {
+    let mut world = World::with_files();
+    let office = Site::receiver(&world.dir.path().join("office"), "office");
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let (hq_key, officer) = (world.dir.path().join("hq.pub"), world.dir.path().join("officer.pub"));
+    fs::write(&officer, office.ok(["key", "show"])).unwrap();
+    let fingerprint = |file: &Path| {
+        let said = ok(Command::new("ssh-keygen").arg("-lf").arg(file));
+        said.split(' ').nth(1).unwrap().to_owned()
+    };
+    office.ok(["trust", "add", &path(&hq_key), "--fingerprint", &fingerprint(&hq_key)]);
+    let key = fingerprint(&officer);
+    world.hq.ok(["trust", "add", &path(&officer), "--role", "approver", "--fingerprint", &key, "--yes"]);
+    world.hq.ok(["trust", "threshold", "--approvers", "1", "--yes"]);
+    let first = world.deliver(1);
+    let said = world.plant.fails(3, ["import", &path(&first)]);
+    assert!(said.contains("0 of 1 approver") && said.contains("chantal bundle approve"), "{said}");
+    // nobody is there to be asked
+    let said = office.fails(2, ["bundle", "approve", &path(&first)]);
+    assert!(said.contains("new repository") && said.contains("--yes"), "{said}");
+    // a key that is no approver's
+    let said = world.hq.fails(3, ["bundle", "approve", &path(&first), "--yes"]);
+    assert!(said.contains("is no approver"), "{said}");
+    let said = office.ok(["bundle", "approve", &path(&first), "--yes"]);
+    assert!(said.contains("REVIEW.html") && said.contains("2 added"), "{said}");
+    assert!(office.ok(["audit", "show"]).contains("approved"));
+    world.receive(&first);
+    assert!(world.plant.ok(["audit", "show"]).contains(&format!("approved by {}", fingerprint(&officer))));
+
+    world.upstreams.grow();
+    let second = world.deliver(2);
+    let elsewhere = world.dir.path().join("approver-elsewhere.sig");
+    office.ok(["bundle", "approve", &path(&second), "--yes", "--out", &path(&elsewhere)]);
+    world.plant.fails(3, ["import", &path(&second)]);
+    world.plant.ok(["import", &path(&second), &path(&elsewhere)]);
+
+    let page = world.dir.path().join("diff.html");
+    let said = office.ok(["bundle", "diff", &path(&first), &path(&second), "--html", &path(&page)]);
+    assert!(said.contains("upgraded    hello 1.0-1 -> 1.1-1"), "{said}");
+    assert!(fs::read_to_string(&page).unwrap().contains("Comparison of two bundles"));
+    let back = office.ok(["bundle", "diff", &path(&second), &path(&first), "--json"]);
+    let back: serde_json::Value = serde_json::from_str(&back).unwrap();
+    assert_eq!(
+        (&back["counts"]["downgraded"], &back["counts"]["upgraded"]),
+        (&3.into(), &0.into()),
+        "{back}"
+    );
+    let same = office.ok(["bundle", "diff", &path(&first), &path(&first), "--json"]);
+    assert!(same.contains("\"changes\":[]") && !same.contains("\"change\":"), "{same}");
 }

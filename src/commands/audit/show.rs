@@ -31,7 +31,7 @@ pub(super) struct Show {
 }
 
 /// The kinds of entries, as the journal names them.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "init",
     "state",
     "named",
@@ -41,6 +41,7 @@ const KINDS: [&str; 13] = [
     "acknowledged",
     "pending",
     "imported",
+    "approved",
     "trusted",
     "published",
     "unpublished",

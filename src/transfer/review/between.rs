@@ -246,11 +246,9 @@ impl Work<'_> {
         (mut new, theirs): (Nets, Counts),
     ) -> Result<(), TransferError> {
         let mut group = Group::default();
-        loop {
-            let Some(package) = [old.current(), new.current()].into_iter().flatten().min().map(str::to_owned)
-            else {
-                break;
-            };
+        while let Some(package) =
+            [old.current(), new.current()].into_iter().flatten().min().map(str::to_owned)
+        {
             let of = |counts, net: Net| if counts == Counts::All { net } else { Net::default() };
             let before = of(ours, old.take(&package)?);
             let after = of(theirs, new.take(&package)?);
