@@ -1,7 +1,7 @@
 //! The whole path on one machine: `cargo run --release --example airgap`.
 //!
 //! Builds three small signed upstreams in a temporary directory, serves them on loopback, runs a collector and a receiver as two
-//! stores through the real program, and lets whichever of `apt-get`, `dnf` and `pip` are installed fetch from the published
+//! stores through the real program, loses a bundle, damages a volume, rotates a key, and lets whichever of `apt-get`, `dnf` and `pip` are installed fetch from the published
 //! trees when the upstream is gone. Every command is printed as a user would type it.
 #![allow(
     clippy::unwrap_used,
@@ -95,17 +95,49 @@ impl Demo {
         self.chantal("hq", &["sync"]);
         self.chantal("hq", &["repo", "list"]);
         fs::create_dir(self.root.join("disk")).unwrap();
-        self.chantal("hq", &["export", "--to", "plant-7", "--out", "../disk"]);
+        self.chantal("hq", &["export", "--to", "plant-7", "--parity", "20%", "--out", "../disk"]);
         let key = self.chantal("hq", &["key", "show"]);
         fs::write(self.root.join("hq.pub"), key).unwrap();
-        let fingerprint = self.fingerprint();
+        let fingerprint = self.fingerprint("hq");
+        let first = format!("../disk/{}", self.bundles()[0].0);
+        println!("  what it changes, for the person who signs it off: {first}/REVIEW.html");
 
-        chapter("Upstream moves on; only the change is written");
+        chapter("The disconnected side: a receiver, and a disk with bad sectors");
+        self.chantal(".", &["init", "--role", "receiver", "--site", "plant-7", "plant"]);
+        self.chantal("plant", &["trust", "add", "../hq.pub", "--fingerprint", &fingerprint]);
+        self.damage(&self.root.join("plant").join(&first).join("volume-0001.tar.zst"));
+        self.ends("plant", &["bundle", "verify", &first], 4);
+        self.chantal("plant", &["import", &first]);
+        self.chantal("plant", &["publish"]);
+        let web = Server::directory(self.root.join("plant/published"));
+        self.clients(&web.url(), "1.0");
+
+        chapter("The way back: a receipt says what the site holds");
+        let key = self.chantal("plant", &["key", "show"]);
+        fs::write(self.root.join("plant.pub"), key).unwrap();
+        let fingerprint = self.fingerprint("plant");
+        let site = ["--role", "receiver", "--site", "plant-7"];
+        let add = ["trust", "add", "../plant.pub", "--fingerprint", &fingerprint];
+        self.chantal("hq", &[&add[..], &site[..]].concat());
+        self.chantal("plant", &["receipt", "create", "--out", "../plant-7.receipt"]);
+        self.chantal("hq", &["receipt", "apply", "../plant-7.receipt"]);
+
+        chapter("Upstream moves on; only the change is written, and the disk is lost");
         apt.add(Deb::new("hello", "1.1-1").depends("greeting")).publish();
         rpm.add(Rpm::new("hello", "1.1").requires("greeting")).publish();
         pypi.add(Wheel::new("hello-world", "1.1").requires("greeting>=1")).publish();
         self.chantal("hq", &["sync"]);
-        self.chantal("hq", &["export", "--to", "plant-7", "--since", "last", "--out", "../disk"]);
+        self.chantal("hq", &["export", "--to", "plant-7", "--out", "../disk"]);
+        let lost = self.bundles().pop().unwrap();
+        fs::remove_dir_all(self.root.join("disk").join(&lost.0)).unwrap();
+        println!("\n$ rm -r disk/{}", lost.0);
+
+        chapter("The collector's key was copied: one rotation shuts it out");
+        self.chantal("hq", &["trust", "rotate", "--revoke", "--yes"]);
+        self.chantal("hq", &["status"]);
+
+        chapter("The next bundle carries the lost one's change, and the new key");
+        self.chantal("hq", &["export", "--to", "plant-7", "--out", "../disk"]);
         for (name, size) in self.bundles() {
             println!("  disk/{name}  {size} bytes");
         }
@@ -114,24 +146,32 @@ impl Demo {
         server.stop();
         drop(server);
         fs::remove_dir_all(&upstream).unwrap();
-
-        chapter("The disconnected side: a receiver");
-        self.chantal(".", &["init", "--role", "receiver", "--site", "plant-7", "plant"]);
-        self.chantal("plant", &["trust", "add", "../hq.pub", "--fingerprint", &fingerprint]);
-        let bundles = self.bundles();
-        let first = format!("../disk/{}", bundles[0].0);
-        self.chantal("plant", &["bundle", "verify", &first]);
-        self.chantal("plant", &["import", &first]);
-        self.chantal("plant", &["publish"]);
-        let web = Server::directory(self.root.join("plant/published"));
-        self.clients(&web.url(), "1.0");
-
-        chapter("The second bundle");
-        self.chantal("plant", &["import", &format!("../disk/{}", bundles[1].0)]);
+        self.chantal("plant", &["import", &format!("../disk/{}", self.bundles()[1].0)]);
         self.chantal("plant", &["publish"]);
         self.clients(&web.url(), "1.1");
         self.chantal("plant", &["status"]);
+        self.chantal("plant", &["audit", "show", "--what", "imported", "--what", "trusted"]);
         web.stop();
+    }
+
+    /// Overwrites some bytes in the middle of a file, as a bad sector does.
+    fn damage(&self, file: &Path) {
+        let mut bytes = fs::read(file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes.iter_mut().skip(middle).take(512).for_each(|byte| *byte ^= 0x55);
+        fs::write(file, bytes).unwrap();
+        println!("\n  512 bytes in the middle of {} are bad now", file.file_name().unwrap().display());
+    }
+
+    /// Runs the program, which must end with `code`, and shows command and output.
+    fn ends(&self, dir: &str, args: &[&str], code: i32) {
+        println!("\n{dir}$ chantal {}", args.join(" "));
+        let mut command = Command::new(&self.chantal);
+        command.args(args).current_dir(self.root.join(dir)).env_remove("CHANTAL_CONFIG");
+        let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        print!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{command:?}");
+        println!("  exit code {code}");
     }
 
     /// Runs the program, shows command and output, and returns its standard output.
@@ -172,8 +212,8 @@ sites:
     }
 
     /// Returns the key's fingerprint as the program tells it; the two sides would compare it by telephone.
-    fn fingerprint(&self) -> String {
-        let listed = self.chantal("hq", &["key", "list"]);
+    fn fingerprint(&self, dir: &str) -> String {
+        let listed = self.chantal(dir, &["key", "list"]);
         let found = listed.split_whitespace().find(|word| word.starts_with("SHA256:"));
         found.unwrap_or_else(|| panic!("`key list` shows no fingerprint")).to_owned()
     }
