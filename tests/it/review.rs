@@ -252,3 +252,20 @@ fn an_officer_approves_and_two_bundles_are_compared() {
     let same = office.ok(["bundle", "diff", &path(&first), &path(&first), "--json"]);
     assert!(same.contains("\"changes\":[]") && !same.contains("\"change\":"), "{same}");
 }
+
+#[test]
+fn the_next_review_is_made_after_gc_took_the_former_packages() {
+    let mut world = World::with_files();
+    let first = world.deliver(1);
+    world.receive(&first);
+    world.upstreams.apt.remove("greeting");
+    world.upstreams.grow();
+    world.hq.ok(["sync"]);
+    let said = world.hq.ok(["gc", "--grace", "0s", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(report["blobs"].as_u64().unwrap() >= 1, "the package that is gone is still here: {said}");
+    let second = world.deliver(2);
+    let review = fs::read_to_string(second.join("review.json")).unwrap();
+    assert!(review.contains("\"change\": \"removed\"") && review.contains("greeting"), "{review}");
+    world.receive(&second);
+}
