@@ -118,6 +118,8 @@ struct Shown {
     bytes: u64,
     parity_bytes: u64,
     survives: Option<Survives>,
+    /// Collectors before this one whose proofs it holds; null for one that is not trusted here.
+    origins: Vec<Option<String>>,
     notes: Vec<String>,
     #[serde(skip)]
     when: Timestamp,
@@ -167,6 +169,7 @@ impl From<&Inspection> for Shown {
             bytes: manifest.counts.bytes,
             parity_bytes: manifest.parity.as_ref().map_or(0, Parity::bytes),
             survives: Survival::of(&manifest.layouts()).map(Survives::from),
+            origins: inspection.origins.iter().map(|site| site.as_ref().map(ToString::to_string)).collect(),
             notes: inspection.notes.clone(),
             when: manifest.created,
         }
@@ -188,6 +191,12 @@ fn inspect(paths: &[PathBuf], context: &Context) -> anyhow::Result<Ending> {
             ];
             if let Some(survival) = &shown.survives {
                 lines.push(format!("parity    {}; {}", size(shown.parity_bytes), survives(survival)));
+            }
+            for origin in &shown.origins {
+                lines.push(match origin {
+                    Some(collector) => format!("origin    {collector}, proved"),
+                    None => "origin    a collector that is not trusted here".into(),
+                });
             }
             for state in &shown.states {
                 let base = state.base.as_ref().map_or_else(

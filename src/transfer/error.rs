@@ -1,7 +1,10 @@
 //! What may go wrong between two stores, and what helps.
 
+mod judge;
+mod shown;
+
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -17,45 +20,14 @@ use chantal_bundle::{
 };
 use chantal_contract::{Digest, Mismatch, Name, SiteName};
 
+pub use shown::MissingBase;
+
+use self::shown::{List, quoted};
 use super::export::OutFault;
 use crate::{
     store::{Address, Object, StoreError},
     trust::{KeyError, TrustError},
 };
-
-/// A snapshot that a bundle starts from and the site does not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingBase {
-    /// Its repository.
-    pub repository: Name,
-    /// The digest of its manifest.
-    pub manifest: Digest,
-    /// The bundle that brought it, as far as the collector knew.
-    pub bundle: Option<String>,
-}
-impl fmt::Display for MissingBase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digest = self.manifest.hex();
-        write!(f, "`{}` {}", self.repository, digest.get(..12).unwrap_or(&digest))?;
-        match &self.bundle {
-            Some(bundle) => write!(f, " (brought by {bundle})"),
-            None => Ok(()),
-        }
-    }
-}
-
-struct List<'a, T>(&'a [T]);
-impl<T: fmt::Display> fmt::Display for List<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, item) in self.0.iter().take(5).enumerate() {
-            write!(f, "{}{item}", if n > 0 { ", " } else { "" })?;
-        }
-        match self.0.len() {
-            0..=5 => Ok(()),
-            more => write!(f, " and {} more", more - 5),
-        }
-    }
-}
 
 /// Why a bundle was not written, believed or imported.
 #[derive(Debug, thiserror::Error)]
@@ -549,179 +521,4 @@ impl TransferError {
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
         Self::Io { path: path.into(), source }
     }
-
-    /// Tells whether a file or its medium was not there any more when it was to be read.
-    pub(super) fn is_gone(&self) -> bool {
-        use rustix::io::Errno;
-        let gone = [Errno::NOENT, Errno::NODEV, Errno::NXIO, Errno::NOMEDIUM, Errno::STALE, Errno::NOTCONN];
-        let (Self::Io { source, .. } | Self::Volume { source: UnpackError::Io(source), .. }) = self else {
-            return false;
-        };
-        Errno::from_io_error(source).is_some_and(|errno| gone.contains(&errno))
-    }
-
-    /// Tells whether a proof failed, as opposed to a machine: exit code 3.
-    pub fn is_refusal(&self) -> bool {
-        match self {
-            Self::Untrusted { .. }
-            | Self::Stranger { .. }
-            | Self::Policy { .. }
-            | Self::Unlisted { .. }
-            | Self::OtherReview { .. }
-            | Self::Unapproved { .. }
-            | Self::NoApprover { .. }
-            | Self::OtherPackages { .. }
-            | Self::NoTrust { .. }
-            | Self::NoChain { .. }
-            | Self::Manifest { .. }
-            | Self::WrongStream { .. }
-            | Self::OtherChain { .. }
-            | Self::OtherProof { .. }
-            | Self::Proof { .. }
-            | Self::OwnProof(_)
-            | Self::NoOrigin { .. }
-            | Self::Altered { .. }
-            | Self::Index { .. }
-            | Self::Cell { .. }
-            | Self::Member { .. }
-            | Self::WrongSite { .. }
-            | Self::WrongEpoch { .. }
-            | Self::Older { .. }
-            | Self::Replayed { .. }
-            | Self::MissingBases { .. }
-            | Self::MissingBlobs { .. }
-            | Self::MissingRecord { .. }
-            | Self::Patch { .. }
-            | Self::Contradiction { .. }
-            | Self::TooLong { .. }
-            | Self::NoFile { .. }
-            | Self::Damaged { .. } => true,
-            Self::Volume { source, .. } => {
-                !matches!(source, UnpackError::Io(e) if e.raw_os_error().is_some())
-            }
-            Self::Store(source) => matches!(source, StoreError::Mismatch { .. }),
-            _ => false,
-        }
-    }
-
-    /// Returns what helps.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Store(source) => source.hint(),
-            Self::Key(source) => source.hint(),
-            Self::OwnTrust { source: TrustError::NotEnough { strangers, .. } } if !strangers.is_empty() => Some(
-                "`chantal trust show` lists the keys that may; `chantal trust rotate` finishes a rotation that was interrupted".into(),
-            ),
-
-            Self::NoTrust { .. } | Self::Stranger { .. } => Some(
-                "`chantal key show` on the collector prints its key; `chantal trust add KEYFILE` here trusts it".into(),
-            ),
-            Self::Policy { .. } => Some(
-                "compare the repository's `keys` and `verify` here with what upstream publishes; nothing became current".into(),
-            ),
-            Self::Lacks { again, .. } if !again.is_empty() => Some(format!(
-                "`chantal sync {}` brings back what upstream still has; `chantal verify` lists all that is missing",
-                again.join(" ")
-            )),
-            Self::Lacks { .. } => Some(
-                "import a bundle that was exported with `--since none`; `chantal verify` lists all that is missing".into(),
-            ),
-            Self::NoChain { .. } => Some(
-                "copy the bundle anew: `trust/`, `signatures/` and `manifest.json` belong on every medium".into(),
-            ),
-            Self::Unapproved { source: TrustError::NotEnough { .. } | TrustError::Signature(_), .. } => Some(
-                "each approver runs `chantal bundle approve DIR`; a signature that was written elsewhere with `--out FILE` is imported with the bundle: `chantal import DIR FILE`".into(),
-            ),
-            Self::OwnTrust { source } | Self::Untrusted { source, .. } | Self::Unapproved { source, .. } => source.hint(),
-            Self::NoApprover { .. } => Some(
-                "on the collector `chantal trust add KEYFILE --role approver` gives a key the role; the next bundle carries that".into(),
-            ),
-            Self::ReadOnly { name, .. } => Some(format!(
-                "`--out {}` writes it elsewhere; the import takes it beside the bundle: `chantal import DIR {}`",
-                name.display(),
-                name.display()
-            )),
-            Self::OtherReview { .. } | Self::OtherPackages { .. } => Some(
-                "whoever made this bundle shows one thing and sends another: ask its collector, and trust neither until it is explained".into(),
-            ),
-            Self::OtherReceipt { asked, .. } => Some(format!("give `--to {asked}`")),
-            Self::Forgotten { site, .. } => Some(format!(
-                "`chantal export --to {site}` carries the present states, and all that they need"
-            )),
-            Self::NoOrigin { collector, .. } => Some(format!(
-                "`chantal trust show` lists whose signatures count here: the key of `{collector}` is added by `chantal trust add`; \
-                 whoever hands the repository on must have imported it from a bundle of `{collector}`"
-            )),
-            Self::OtherProof { .. } => Some("copy the directory `origin` of the bundle again".into()),
-            Self::NothingThere { .. } => Some("`chantal sync` first".into()),
-            Self::UnknownBase { .. } => Some(
-                "`chantal snapshot list` and `chantal bundle list` show what there is; `--since none` writes everything".into(),
-            ),
-            Self::MissingBases { site, missing, .. } => {
-                let known: Vec<&str> = missing.iter().filter_map(|m| m.bundle.as_deref()).collect();
-                let export = export_command(site);
-                Some(match known.first() {
-                    Some(first) => format!("import {first} first, or on the collector run {export}"),
-                    None => format!("on the collector run {export}"),
-                })
-            }
-            Self::MissingBlobs { site, .. } => {
-                Some(format!("on the collector run {}", export_command(site)))
-            }
-            Self::NoIndex { .. } => Some("insert the first medium, too".into()),
-            Self::WrongEpoch { .. } => Some(
-                "a bundle that the collector exports now is of its present epoch".into(),
-            ),
-            Self::Older { .. } => Some(
-                "there is nothing to gain from it; to go back in time, publish a named snapshot. If the collector never made the newer one, its key was stolen: there, `chantal trust revoke` shuts it out".into(),
-            ),
-            Self::Replayed { .. } => Some(
-                "the collector was set back: there, `chantal trust epoch` begins a new one. Or its key was stolen: there, `chantal trust revoke` shuts it out".into(),
-            ),
-            Self::Damaged { .. } => Some(
-                "what was good is kept: copy the damaged volumes again, or bring all media of the bundle with their parity files \
-                 together, and run the import once more; a receipt (`chantal receipt create`) asks for what is missing"
-                    .into(),
-            ),
-            Self::Full { .. } => Some(
-                "nothing was left there or noted: run the same command with `--out` on a larger medium, or free some of this one"
-                    .into(),
-            ),
-            Self::ReadBack { .. } => Some(
-                "medium or drive fail: run the same command with `--out` on another one; nothing was noted".into(),
-            ),
-            Self::Out { path, source } => Some(source.hint(path)),
-            Self::Io { source, .. } => device(source),
-            Self::Exists { path } => Some(format!("move `{}` away", path.display())),
-            Self::NoSpace { .. } => Some("`chantal gc` frees what no snapshot needs".into()),
-            Self::WrongSite { addressee, .. } => {
-                Some(format!("carry it to site `{addressee}`, or export to this one"))
-            }
-            Self::OwnRepository { repository, .. } => Some(format!(
-                "rename one of the two repositories `{repository}`: a site either syncs one or receives it"
-            )),
-            _ => None,
-        }
-    }
-}
-
-fn quoted(addresses: &[Address]) -> Vec<String> {
-    addresses.iter().map(|address| format!("`{address}`")).collect()
-}
-
-/// What helps where a medium is gone, fails, or takes no writing.
-fn device(source: &io::Error) -> Option<String> {
-    use rustix::io::Errno;
-    let errno = Errno::from_io_error(source)?;
-    if [Errno::IO, Errno::NODEV, Errno::NXIO, Errno::NOMEDIUM, Errno::STALE].contains(&errno) {
-        Some("the medium fails or is gone: insert it again, or another copy, and run the same command".into())
-    } else if errno == Errno::ROFS {
-        Some("it is mounted read-only".into())
-    } else {
-        None
-    }
-}
-
-fn export_command(site: &SiteName) -> String {
-    format!("`chantal export --to {site} --since none --out DIR`")
 }

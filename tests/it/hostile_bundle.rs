@@ -288,13 +288,14 @@ fn what_was_not_copied_or_does_not_belong_is_said() {
 
     let strange = scratch("strange");
     let volume = volumes(&strange)[0].clone();
-    let kinds: [(&str, fn(&Path)); 3] = [
+    type Make = fn(&Path);
+    let kinds: [(&str, Make); 3] = [
         ("a directory", |path| fs::create_dir(path).unwrap()),
         ("a symbolic link that leads to no file", |path| {
-            std::os::unix::fs::symlink("nowhere", path).unwrap()
+            std::os::unix::fs::symlink("nowhere", path).unwrap();
         }),
         ("a pipe", |path| {
-            assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success())
+            assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
         }),
     ];
     for (what, make) in kinds {

@@ -410,7 +410,7 @@ fn an_interruption_says_what_to_do() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(1000));
+        std::thread::sleep(std::time::Duration::from_secs(1));
         clients::ok(Command::new("kill").args([format!("-{signal}"), child.id().to_string()]));
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{}", text(&output));
