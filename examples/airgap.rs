@@ -105,7 +105,7 @@ impl Demo {
         chapter("The disconnected side: a receiver, and a disk with bad sectors");
         self.chantal(".", &["init", "--role", "receiver", "--site", "plant-7", "plant"]);
         self.chantal("plant", &["trust", "add", "../hq.pub", "--fingerprint", &fingerprint]);
-        self.damage(&self.root.join("plant").join(&first).join("volume-0001.tar.zst"));
+        Self::damage(&self.root.join("plant").join(&first).join("volume-0001.tar.zst"));
         self.ends("plant", &["bundle", "verify", &first], 4);
         self.chantal("plant", &["import", &first]);
         self.chantal("plant", &["publish"]);
@@ -155,7 +155,7 @@ impl Demo {
     }
 
     /// Overwrites some bytes in the middle of a file, as a bad sector does.
-    fn damage(&self, file: &Path) {
+    fn damage(file: &Path) {
         let mut bytes = fs::read(file).unwrap();
         let middle = bytes.len() / 2;
         bytes.iter_mut().skip(middle).take(512).for_each(|byte| *byte ^= 0x55);

@@ -105,6 +105,25 @@ fn a_base_can_go_once_nothing_rests_on_it() {
 }
 
 #[test]
+fn what_rests_on_one_that_was_made_full_is_read_on() {
+    let (_dir, manifests) = scratch();
+    let mut former = None;
+    let mut names = Vec::new();
+    for round in 0..5 {
+        let name = write(&manifests, &header("same"), &lines(3000, round), former.as_ref());
+        former = Some(name);
+        names.push(name);
+    }
+    assert_eq!(manifests.stored_against(&names[4]).unwrap(), Some(names[3]));
+    // what gc does when nothing needs the second any more
+    manifests.make_full(&names[2]).unwrap();
+    manifests.remove(&names[1]).unwrap();
+    for name in [names[0], names[2], names[3], names[4]] {
+        assert_eq!(read(&manifests, &name).unwrap(), name);
+    }
+}
+
+#[test]
 fn what_shares_little_is_stored_whole_and_a_lost_base_is_no_obstacle() {
     let (_dir, manifests) = scratch();
     let other: Vec<Line> = (0..500).map(|n| file(&format!("q/{n:04}"), "q")).collect();
