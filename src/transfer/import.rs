@@ -6,6 +6,7 @@ mod closure;
 mod front;
 mod heal;
 mod rebuild;
+mod reviewed;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +17,7 @@ use std::{
 };
 
 use chantal_bundle::{BundleName, KeyFingerprint, Manifest, VolumeNumber, index, manifest::CarriedState};
-use chantal_contract::{Digest, Name, SiteName, SnapshotName, limits::BUNDLE_MANIFEST_BYTES};
+use chantal_contract::{Digest, SiteName, SnapshotName, limits::BUNDLE_MANIFEST_BYTES};
 use jiff::Timestamp;
 
 use self::{check::Standing, rebuild::Survey};
@@ -28,7 +29,7 @@ use super::{
     own,
     repair::{Damage, Media},
     review, strays,
-    survey::{Advance, Policies, ReviewSum, survey},
+    survey::Policies,
 };
 use crate::{
     report::{Event as Report, Reporter},
@@ -330,37 +331,6 @@ impl Job<'_> {
 
     fn index_file(&self) -> Result<BufReader<File>, TransferError> {
         Ok(BufReader::with_capacity(1 << 17, self.store.pool().open(&self.manifest().index.sha256)?))
-    }
-
-    /// Walks every state, now whole in the store: it must meet the site's policy, and change what was reviewed.
-    fn expect_reviewed(
-        &self,
-        survey_of_index: &Survey,
-        policies: &Policies<'_>,
-    ) -> Result<(), TransferError> {
-        for (state, told) in self.manifest().states.iter().zip(&survey_of_index.reviews) {
-            let mut sum = ReviewSum::default();
-            let base = state.base.map(|base| self.base(&state.repository, base));
-            let (repository, now) = (&state.repository, state_of(state));
-            let step = Advance { repository, base: base.as_ref(), state: &now };
-            survey(self.store, step, policies, &mut |line| {
-                sum.add(line);
-                Ok(())
-            })?;
-            if sum.finish() != *told {
-                let (bundle, repository) = (self.name.clone(), repository.clone());
-                return Err(TransferError::OtherPackages { bundle, repository });
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the state that a delta starts from: a base, or one that the bundle brings itself.
-    fn base(&self, repository: &Name, manifest: Digest) -> StateRef {
-        let bases = self.manifest().bases.iter().map(|b| (&b.repository, b.manifest, b.evidence));
-        let states = self.manifest().states.iter().map(|s| (&s.repository, s.manifest, s.evidence));
-        let evidence = bases.chain(states).find(|(r, m, _)| (*r, *m) == (repository, manifest));
-        StateRef { manifest, evidence: evidence.and_then(|(_, _, e)| e), date: None, valid_until: None }
     }
 
     fn of_index(&self, source: index::IndexError) -> TransferError {
