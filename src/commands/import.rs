@@ -104,9 +104,13 @@ fn tell(outcomes: Vec<Result<ImportOutcome, TransferError>>, context: &Context) 
     let mut ending = Ending::Done;
     for outcome in outcomes {
         match outcome {
-            Ok(ImportOutcome::Already { bundle, at }) => {
-                context.printer.say(&format!("{bundle}: imported already, {}", age(at, context.now)));
-                rows.push(blank(Some(bundle.to_string()), "already"));
+            Ok(ImportOutcome::Already { bundle, at, back }) => {
+                let mut text = format!("{bundle}: imported already, {}", age(at, context.now));
+                if back > 0 {
+                    text = format!("{text}; {} brought back", count(back, "missing blob"));
+                }
+                context.printer.say(&text);
+                rows.push(Row { blobs: back, ..blank(Some(bundle.to_string()), "already") });
             }
             Ok(ImportOutcome::Imported(imported)) => rows.push(arrived(&imported, context)),
             Ok(ImportOutcome::Waiting { bundle, have, need }) => {

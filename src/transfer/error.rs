@@ -496,6 +496,16 @@ pub enum TransferError {
         /// In what.
         what: &'static str,
     },
+    /// What an imported bundle could bring back is not taken from it.
+    #[error(
+        "{bundle} was imported already, and what its repositories lack here since is not brought back: {source}"
+    )]
+    NotBack {
+        /// The bundle.
+        bundle: BundleName,
+        /// Why.
+        source: Box<TransferError>,
+    },
     /// A state replaces what was synced here.
     #[error("{bundle} brings repository `{repository}`, which this site syncs itself")]
     OwnRepository {

@@ -1,5 +1,6 @@
 //! Import: from media to this store, proved in every byte before anything becomes current.
 
+mod again;
 mod blobs;
 mod check;
 mod closure;
@@ -9,18 +10,22 @@ mod rebuild;
 mod reviewed;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs::File,
     io::BufReader,
     num::NonZeroU32,
     path::PathBuf,
 };
 
-use chantal_bundle::{BundleName, KeyFingerprint, Manifest, VolumeNumber, index, manifest::CarriedState};
+use chantal_bundle::{
+    BundleName, KeyFingerprint, Manifest, VolumeNumber,
+    index::{self, Member},
+    manifest::CarriedState,
+};
 use chantal_contract::{Digest, SiteName, SnapshotName, limits::BUNDLE_MANIFEST_BYTES};
 use jiff::Timestamp;
 
-use self::{check::Standing, rebuild::Survey};
+use self::{check::Standing, rebuild::Missing};
 use super::{
     TransferError,
     admit::{self, Admitted},
@@ -39,12 +44,14 @@ use crate::{
 /// What came of one bundle.
 #[derive(Clone, Debug)]
 pub enum ImportOutcome {
-    /// It was imported before; nothing was done.
+    /// It was imported before; nothing became current.
     Already {
         /// Its name.
         bundle: BundleName,
         /// When.
         at: Timestamp,
+        /// Blobs that its repositories lacked here, and that it brought back.
+        back: u64,
     },
     /// It is imported: its states are current.
     Imported(Box<Imported>),
@@ -139,7 +146,7 @@ pub fn import(
         let judged = match judged {
             Err(fault) => match admit::imported(store, &dir)? {
                 Some(known) => {
-                    outcomes.push(Ok(ImportOutcome::Already { bundle: known.bundle.parse()?, at: known.at }));
+                    outcomes.push(again::unbelieved(store, &known, fault));
                     continue;
                 }
                 None => Err(fault),
@@ -178,7 +185,8 @@ pub fn import(
             continue;
         }
         let outcome = one(store, bundle, loose, rules, at, reporter);
-        if outcome.is_err() {
+        // what was imported already stands in the way of nothing
+        if outcome.as_ref().is_err_and(|fault| !matches!(fault, TransferError::NotBack { .. })) {
             failed.insert(collector);
         }
         outcomes.push(outcome);
@@ -236,14 +244,17 @@ fn one(
     let name = admitted.manifest.name()?;
     let _stream = store.lock(Lock::Site(&admitted.manifest.collector))?;
     match check::standing(store, &admitted, &name)? {
-        Standing::Already(at) => return Ok(ImportOutcome::Already { bundle: name, at }),
+        Standing::Already(at) => {
+            let before = again::Before { store, admitted: &admitted, name: &name, at };
+            return before.bring_back(&dirs, loose.media, reporter);
+        }
         Standing::New => {}
     }
     let approved = match approvals {
         Approvals::Here => approval::demand(store, &admitted, &dirs, loose.approvals)?,
         Approvals::Before(approved) => approved,
     };
-    let job = Job { store, admitted: &admitted, name: &name, approved, reporter };
+    let job = Job { store, admitted: &admitted, name: &name, approved, only: None, reporter };
     // a page that says something else was read by somebody: nothing of its bundle is kept
     dirs.iter().try_for_each(|dir| medium::expect_review(dir, &admitted.manifest.review))?;
     let mut media = loose.media.clone();
@@ -262,24 +273,21 @@ fn one(
             reporter.event(Report::Warning { subject: &name.to_string(), text });
         }
     }
-    job.expect_space(&survey)?;
-    if !survey.missing.is_empty() {
-        let have: Vec<VolumeNumber> = job.volumes().filter(|n| !survey.missing.contains_key(n)).collect();
+    job.expect_space(&survey.missing)?;
+    let missing = &survey.missing;
+    if !missing.volumes.is_empty() {
+        let have: Vec<VolumeNumber> = job.volumes().filter(|n| !missing.volumes.contains_key(n)).collect();
         job.note_pending(&have, proof, at)?;
     }
-    let mut taken = blobs::take(&job, &survey, &media.volumes)?;
-    let repaired = heal::heal(&job, &survey, &media, &mut taken)?;
+    let mut taken = blobs::take(&job, missing, &media.volumes)?;
+    let repaired = heal::heal(&job, missing, &media, &mut taken)?;
     let left = blobs::assemble(&job)?;
     if !left.is_empty() {
         let have = job.volumes().filter(|n| !left.contains(n)).collect::<Vec<_>>();
         job.note_pending(&have, proof, at)?;
     }
     // Refused even if nothing is missing: what a damaged volume holds beside its blobs was signed as well.
-    let mut damaged: Vec<VolumeNumber> = taken.damaged.iter().map(|(number, _)| *number).collect();
-    damaged.dedup();
-    if let Some((_, source)) = taken.damaged.into_iter().next() {
-        return Err(TransferError::Damaged { bundle: name, damaged, source: Box::new(source) });
-    }
+    job.expect_undamaged(taken.damaged)?;
     if !left.is_empty() {
         let have = job.volumes().filter(|n| !left.contains(n)).collect();
         let need = left.into_iter().collect();
@@ -306,6 +314,8 @@ struct Job<'a> {
     name: &'a BundleName,
     /// Who approved it, rising.
     approved: Vec<KeyFingerprint>,
+    /// The blobs that are asked for, where it is not all.
+    only: Option<HashSet<Digest>>,
     reporter: &'a dyn Reporter,
 }
 
@@ -316,6 +326,19 @@ impl Job<'_> {
 
     fn volumes(&self) -> impl Iterator<Item = VolumeNumber> + use<'_> {
         self.manifest().volumes().map(|(number, _)| number)
+    }
+
+    /// Tells whether a member is asked for.
+    fn wants(&self, member: &Member) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&member.blob.sha256))
+    }
+
+    fn expect_undamaged(&self, damaged: Vec<(VolumeNumber, TransferError)>) -> Result<(), TransferError> {
+        let mut numbers: Vec<VolumeNumber> = damaged.iter().map(|(number, _)| *number).collect();
+        numbers.dedup();
+        let Some((_, source)) = damaged.into_iter().next() else { return Ok(()) };
+        let (bundle, source) = (self.name.clone(), Box::new(source));
+        Err(TransferError::Damaged { bundle, damaged: numbers, source })
     }
 
     fn contradiction(&self, what: &'static str) -> TransferError {
@@ -337,8 +360,8 @@ impl Job<'_> {
         TransferError::Index { bundle: self.name.clone(), source }
     }
 
-    fn expect_space(&self, survey: &Survey) -> Result<(), TransferError> {
-        let (needed, free) = (survey.bytes_missing, self.store.free_space()?);
+    fn expect_space(&self, missing: &Missing) -> Result<(), TransferError> {
+        let (needed, free) = (missing.bytes, self.store.free_space()?);
         if free < needed {
             return Err(TransferError::NoSpace { path: self.store.root().into(), needed, free });
         }

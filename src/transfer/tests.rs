@@ -20,6 +20,7 @@ use crate::{
     trust::{Passphrase, SiteKey},
 };
 
+mod again;
 mod approvals;
 mod by_hand;
 mod chains;

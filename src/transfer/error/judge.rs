@@ -55,6 +55,7 @@ impl TransferError {
             | Self::TooLong { .. }
             | Self::NoFile { .. }
             | Self::Damaged { .. } => true,
+            Self::NotBack { source, .. } => source.is_refusal(),
             Self::Volume { source, .. } => {
                 !matches!(source, UnpackError::Io(e) if e.raw_os_error().is_some())
             }
@@ -68,6 +69,7 @@ impl TransferError {
         match self {
             Self::Store(source) => source.hint(),
             Self::Key(source) => source.hint(),
+            Self::NotBack { source, .. } => source.hint(),
             Self::OwnTrust { source: TrustError::NotEnough { strangers, .. } } if !strangers.is_empty() => Some(
                 "`chantal trust show` lists the keys that may; `chantal trust rotate` finishes a rotation that was interrupted".into(),
             ),

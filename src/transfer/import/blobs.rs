@@ -14,7 +14,7 @@ use chantal_bundle::{
 };
 use chantal_contract::{Expect, Measured};
 
-use super::{Job, rebuild::Survey};
+use super::{Job, rebuild::Missing};
 use crate::{
     report::Event as Report,
     store::{Batch, BlobWriter, StoreError},
@@ -45,14 +45,14 @@ pub(super) struct Taken {
 /// it stays, and a further copy of the same volume is tried.
 pub(super) fn take(
     job: &Job<'_>,
-    survey: &Survey,
+    missing: &Missing,
     files: &BTreeMap<VolumeNumber, Vec<PathBuf>>,
 ) -> Result<Taken, TransferError> {
     let mut taken = Taken::default();
-    let mut open: BTreeSet<VolumeNumber> = survey.missing.keys().copied().collect();
+    let mut open: BTreeSet<VolumeNumber> = missing.volumes.keys().copied().collect();
     let task = format!("import {}", job.name);
-    let items = survey.missing.values().sum();
-    job.reporter.event(Report::Begin { task: &task, items: Some(items), bytes: Some(survey.bytes_missing) });
+    let items = missing.volumes.values().sum();
+    job.reporter.event(Report::Begin { task: &task, items: Some(items), bytes: Some(missing.bytes) });
     let copies = files.values().map(Vec::len).max().unwrap_or(0);
     for copy in 0..copies {
         let at_hand = files.iter().filter(|(number, _)| open.contains(number));
@@ -152,7 +152,7 @@ impl Pass<'_> {
         Ok(failed)
     }
 
-    /// Reads one member into the pool, unless it is there.
+    /// Reads one member into the pool, unless it is there or not asked for.
     fn member(
         &mut self,
         volume: &mut OpenVolume,
@@ -160,6 +160,9 @@ impl Pass<'_> {
         buffer: &mut [u8],
     ) -> Result<(), TransferError> {
         volume.step(member)?;
+        if !self.job.wants(member) {
+            return Ok(());
+        }
         let content = member.content();
         if self.batch.has(&member.blob.sha256)?.is_some() || self.batch.has(&content.sha256)?.is_some() {
             return Ok(());
@@ -202,7 +205,7 @@ pub(super) fn put(blob: &mut BlobWriter, bytes: &[u8]) -> Result<(), StoreError>
 
 /// Makes split blobs whole of their parts, and returns the volumes of which some blob is still missing.
 ///
-/// When it returns none, every blob that the bundle lists was seen in the pool.
+/// When it returns none, every blob that the bundle lists, and that is asked for, was seen in the pool.
 pub(super) fn assemble(job: &Job<'_>) -> Result<BTreeSet<VolumeNumber>, TransferError> {
     let batch = job.store.pool().batch()?;
     let mut left = BTreeSet::new();
@@ -214,6 +217,9 @@ pub(super) fn assemble(job: &Job<'_>) -> Result<BTreeSet<VolumeNumber>, Transfer
             volume = entry.number;
         }
         let Item::Member(member) = item else { continue };
+        if !job.wants(&member) {
+            continue;
+        }
         match (batch.has(&member.blob.sha256)?, member.part) {
             (Some(size), _) if size == member.blob.size => {}
             (Some(_), _) => return Err(job.contradiction("the size of a blob")),

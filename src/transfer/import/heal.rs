@@ -10,7 +10,7 @@ use chantal_bundle::VolumeNumber;
 use super::{
     Job,
     blobs::{self, Taken},
-    rebuild::Survey,
+    rebuild::Missing,
 };
 use crate::{
     report::Event as Report,
@@ -25,13 +25,13 @@ use crate::{
 /// Returns what was repaired whole. What is beyond repair stays among the damaged, or missing.
 pub(super) fn heal(
     job: &Job<'_>,
-    survey: &Survey,
+    missing: &Missing,
     media: &Media,
     taken: &mut Taken,
 ) -> Result<Vec<Damage>, TransferError> {
     let (store, manifest, reporter) = (job.store, job.manifest(), job.reporter);
     let clinic = Clinic { store, manifest, media, reporter };
-    let lost = clinic.revivable().into_iter().filter(|number| survey.missing.contains_key(number));
+    let lost = clinic.revivable().into_iter().filter(|number| missing.volumes.contains_key(number));
     let damaged = taken.damaged.iter().map(|(number, _)| *number);
     let wanted: BTreeSet<VolumeNumber> = damaged.chain(lost).collect();
     let mut repaired = Vec::new();

@@ -25,12 +25,29 @@ use crate::{
 pub(super) struct Survey {
     /// Every blob that the volumes bring, rising.
     pub listed: Sorted,
-    /// Volumes of which some blob is not in the pool, with the number of such blobs.
-    pub missing: BTreeMap<VolumeNumber, u64>,
-    /// Bytes that will have to be written.
-    pub bytes_missing: u64,
+    /// What of it is not in the pool.
+    pub missing: Missing,
     /// The SHA-256 of each state's review, line by line.
     pub reviews: Vec<Digest>,
+}
+
+/// What is to be read of volumes.
+#[derive(Default)]
+pub(super) struct Missing {
+    /// Volumes of which some blob is not in the pool, with the number of such blobs.
+    pub volumes: BTreeMap<VolumeNumber, u64>,
+    /// Bytes that will have to be written.
+    pub bytes: u64,
+}
+
+impl Missing {
+    /// Counts a member whose bytes are not in the pool.
+    pub fn add(&mut self, volume: VolumeNumber, member: &Member) {
+        *self.volumes.entry(volume).or_default() += 1;
+        // A part is kept until its blob is whole.
+        let times = if member.part.is_some() { 2 } else { 1 };
+        self.bytes = self.bytes.saturating_add(member.content().size.saturating_mul(times));
+    }
 }
 
 /// Reads the whole index once; everything that it holds itself is durable afterwards.
@@ -43,8 +60,7 @@ pub(super) fn rebuild(job: &Job<'_>) -> Result<Survey, TransferError> {
         states: job.manifest().states.iter(),
         state: None,
         listed: Sorter::new(&job.store.root().join("tmp")),
-        missing: BTreeMap::new(),
-        bytes_missing: 0,
+        missing: Missing::default(),
         reviews: Vec::new(),
         volume: None,
     };
@@ -52,11 +68,11 @@ pub(super) fn rebuild(job: &Job<'_>) -> Result<Survey, TransferError> {
     while let Some(item) = index.next_item().map_err(|e| job.of_index(e))? {
         work.item(item)?;
     }
-    let Work { records, listed, missing, bytes_missing, batch, reviews, .. } = work;
+    let Work { records, listed, missing, batch, reviews, .. } = work;
     records.commit()?;
     batch.flush()?;
     let reviews = reviews.into_iter().map(ReviewSum::finish).collect();
-    Ok(Survey { listed: listed.finish()?, missing, bytes_missing, reviews })
+    Ok(Survey { listed: listed.finish()?, missing, reviews })
 }
 
 /// The list that a delta builds.
@@ -111,8 +127,7 @@ struct Work<'a> {
     states: std::slice::Iter<'a, CarriedState>,
     state: Option<&'a CarriedState>,
     listed: Sorter,
-    missing: BTreeMap<VolumeNumber, u64>,
-    bytes_missing: u64,
+    missing: Missing,
     reviews: Vec<ReviewSum>,
     volume: Option<VolumeNumber>,
 }
@@ -290,10 +305,7 @@ impl Work<'_> {
         self.listed.push(Entry { digest: blob.sha256, size: blob.size, tag: 0 })?;
         let missing = self.batch.has(&blob.sha256)?.is_none() && self.batch.has(&content.sha256)?.is_none();
         if missing && let Some(volume) = self.volume {
-            *self.missing.entry(volume).or_default() += 1;
-            // A part is kept until its blob is whole.
-            let times = if member.part.is_some() { 2 } else { 1 };
-            self.bytes_missing = self.bytes_missing.saturating_add(content.size.saturating_mul(times));
+            self.missing.add(volume, member);
         }
         Ok(())
     }
