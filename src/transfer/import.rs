@@ -161,6 +161,7 @@ pub fn import(
             Err(fault) => outcomes.push(Err(fault)),
         }
     }
+    pass_by(store, &mut gathered, reporter);
     if only_loose {
         gathered.extend(waiting(store)?.into_iter().map(|pending| (place(&pending.admitted), pending)));
     }
@@ -192,6 +193,22 @@ pub fn import(
         outcomes.push(outcome);
     }
     Ok(outcomes)
+}
+
+/// Leaves out what is for other sites, where a medium that goes round brings something for this one.
+fn pass_by(store: &Store, gathered: &mut BTreeMap<Place, Gathered>, reporter: &dyn Reporter) {
+    let here = |bundle: &Gathered| bundle.admitted.manifest.site == *store.site();
+    if !gathered.values().any(here) {
+        return;
+    }
+    gathered.retain(|_, bundle| {
+        if !here(bundle) {
+            let subject = bundle.admitted.dir.display().to_string();
+            let text = format!("it is for site `{}` and was left alone", bundle.admitted.manifest.site);
+            reporter.event(Report::Note { subject: &subject, text: &text });
+        }
+        here(bundle)
+    });
 }
 
 /// Records new trust documents at once, whatever becomes of the bundle that brought them.

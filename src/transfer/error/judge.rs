@@ -1,8 +1,8 @@
 //! What a fault of a transfer is taken for, and what helps against it.
 
-use std::io;
+use std::{io, path::Path};
 
-use chantal_bundle::volume::UnpackError;
+use chantal_bundle::{manifest, volume::UnpackError};
 use chantal_contract::SiteName;
 
 use super::TransferError;
@@ -113,6 +113,10 @@ impl TransferError {
                 "`chantal trust show` lists whose signatures count here: the key of `{collector}` is added by `chantal trust add`; \
                  whoever hands the repository on must have imported it from a bundle of `{collector}`"
             )),
+            Self::Altered { path, .. } if is_review(path) => Some(
+                "copy it again, or remove it: an import makes the review anew from the index. If somebody has read this one, compare \
+                 it with the good one first, as it may have been altered on the way".into(),
+            ),
             Self::OtherProof { .. } => Some("copy the directory `origin` of the bundle again".into()),
             Self::NothingThere { .. } => Some("`chantal sync` first".into()),
             Self::UnknownBase { .. } => Some(
@@ -164,6 +168,11 @@ impl TransferError {
             _ => None,
         }
     }
+}
+
+/// Tells whether a file is one of a bundle's review.
+fn is_review(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == manifest::REVIEW_HTML || name == manifest::REVIEW_JSON)
 }
 
 /// What helps where a medium is gone, fails, or takes no writing.

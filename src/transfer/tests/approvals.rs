@@ -184,7 +184,10 @@ fn a_review_that_does_not_lie_there_or_fit_is_not_approved() {
         text = text.replacen("bookworm", "bookwarm", 1);
         fs::write(dir.join(file), text).unwrap();
         assert!(matches!(look(&receiver.store, &dir), Err(TransferError::Altered { .. })), "{file}");
-        assert!(matches!(refused(receiver.import(&dir)), TransferError::Altered { .. }), "{file}");
+        let error = refused(receiver.import(&dir));
+        assert!(matches!(error, TransferError::Altered { .. }), "{file}");
+        let hint = error.hint().expect("what helps");
+        assert!(hint.contains("copy it again, or remove it"), "{hint}");
         assert!(verify(&receiver.store, std::slice::from_ref(&dir), &Silent).is_err(), "{file}");
         fs::remove_file(dir.join(file)).unwrap();
         assert!(matches!(look(&receiver.store, &dir), Err(TransferError::OtherReview { .. })), "{file}");

@@ -113,6 +113,33 @@ fn a_second_copy_of_a_damaged_volume_serves() {
 }
 
 #[test]
+fn a_medium_that_goes_round_brings_each_site_its_own() {
+    let (mut collector, receiver) = sides();
+    let other = Side::new("plant-8");
+    other.trust(&collector);
+    for second in 1..=2 {
+        collector.state("bookworm", &[("a", format!("{second}").as_bytes())], second);
+        for to in ["plant-8", "plant-7"] {
+            collector.to = site(to);
+            collector.export(&["bookworm"], "last");
+        }
+    }
+    let out = collector.dir.path().join("out");
+    for side in [&receiver, &other] {
+        let outcomes = side.import_all(std::slice::from_ref(&out));
+        assert_eq!(outcomes.len(), 2, "{outcomes:?}");
+        for outcome in outcomes {
+            assert_eq!(imported(outcome).manifest.site, *side.store.site());
+        }
+        assert_eq!(side.read("bookworm", "a"), b"2");
+    }
+    let stranger = Side::new("plant-9");
+    stranger.trust(&collector);
+    let error = refused(stranger.import(&out));
+    assert!(matches!(error, TransferError::WrongSite { .. }), "{error}");
+}
+
+#[test]
 fn a_bundle_for_another_site_is_answered_for_what_it_is() {
     let (collector, _) = sides();
     let written = bundle(&collector);
