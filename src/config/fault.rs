@@ -134,6 +134,12 @@ impl Fault {
         {
             hint = Some("YAML is indented by blanks; there is a tab".into());
         }
+        // the reader may notice only where the next line begins
+        let mut lines =
+            source.text.lines().skip(index.saturating_sub(1)).take(if index == 0 { 1 } else { 2 });
+        if lines.any(has_bare_variable) {
+            hint = Some(BARE_VARIABLE.into());
+        }
         Self { place: Place::new(source, line, column), message, hint }
     }
 }
@@ -146,6 +152,28 @@ fn innermost(error: &yaml::Error) -> &yaml::Error {
 }
 
 const INDENTED: &str = "the keys of one block begin in the same column, by blanks; see whether a line is indented too much or too little";
+
+const BARE_VARIABLE: &str =
+    "between braces or brackets a value with `${NAME}` is quoted: `{ proxy: \"${HTTPS_PROXY}\" }`";
+
+/// Tells whether a line has a variable between braces or brackets without quotes: its brace is taken for one of YAML.
+fn has_bare_variable(line: &str) -> bool {
+    let (mut depth, mut quote, mut before) = (0_u32, None, ' ');
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), _) => quote = Some(open).filter(|open| *open != c),
+            // a quote opens where a value begins
+            (None, '"' | '\'') if [' ', '[', '{', ','].contains(&before) => quote = Some(c),
+            (None, '#') if before == ' ' => return false,
+            (None, '{') if before == '$' && depth > 0 => return true,
+            (None, '{' | '[') => depth += 1,
+            (None, '}' | ']') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+        before = c;
+    }
+    false
+}
 
 const LISTED: &str = "a list is written as `[a, b]`, or one item a line behind `- `";
 
@@ -316,6 +344,21 @@ mod tests {
             assert_eq!(closest(word, &known), Some(meant));
         }
         assert_eq!(closest("completely-else", &known), None);
+    }
+
+    #[test]
+    fn a_variable_between_braces_is_seen_where_it_is_not_quoted() {
+        for (line, bare) in [
+            ("download: { proxy: ${HTTPS_PROXY} }", true),
+            ("  - { name: a, url: https://${HOST}/x }", true),
+            ("include: [\"a\", ${B}]", true),
+            ("download: { proxy: \"${HTTPS_PROXY}\" }", false),
+            ("  - { url: 'https://${HOST}/x', name: a }", false),
+            ("  proxy: ${HTTPS_PROXY}", false),
+            ("  # { proxy: ${HTTPS_PROXY} }", false),
+        ] {
+            assert_eq!(has_bare_variable(line), bare, "{line}");
+        }
     }
 
     #[test]

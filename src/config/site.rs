@@ -1,7 +1,10 @@
 //! Where things lie, how they are fetched, and to whom they go.
 
 use chantal_bundle::parity::Percent;
-use chantal_contract::name::{Name, SiteName};
+use chantal_contract::{
+    limits::{VOLUME_BYTES, VOLUME_BYTES_LEAST},
+    name::{Name, SiteName},
+};
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -172,7 +175,7 @@ pub struct Site {
     #[schemars(with = "Vec<String>")]
     pub repositories: Vec<Name>,
     /// The most bytes of one volume: what the medium takes.
-    #[serde(default = "volume_size")]
+    #[serde(default = "volume_size", deserialize_with = "fitting")]
     pub volume_size: Size,
     /// How much parity is written beside the volumes, of their size: `10%`. None when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,6 +200,38 @@ impl Site {
 /// What fits on FAT, whose files end at 4 GiB.
 pub const VOLUME_SIZE: Size = Size::new(3900 << 20);
 
+/// Reads a size that a volume may have.
+fn fitting<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Size, D::Error> {
+    let size = Size::deserialize(input)?;
+    if (VOLUME_BYTES_LEAST..=VOLUME_BYTES).contains(&size.bytes()) {
+        return Ok(size);
+    }
+    let (least, most) = (Size::new(VOLUME_BYTES_LEAST), Size::new(VOLUME_BYTES));
+    Err(serde::de::Error::custom(format_args!("a volume of {size} is not from {least} to {most}")))
+}
+
 const fn volume_size() -> Size {
     VOLUME_SIZE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_have_the_sizes_that_an_export_takes() {
+        let read = |bytes: u64| {
+            let text = format!("{{ name: p, repositories: [a], volume_size: {bytes} }}");
+            serde_yaml::from_str::<Site>(&text).map(|site| site.volume_size.bytes())
+        };
+        for (bytes, taken) in [
+            (VOLUME_BYTES_LEAST - 1, false),
+            (VOLUME_BYTES_LEAST, true),
+            (VOLUME_BYTES, true),
+            (VOLUME_BYTES + 1, false),
+        ] {
+            assert_eq!(read(bytes).ok(), taken.then_some(bytes), "{bytes}");
+        }
+        assert!(read(1).unwrap_err().to_string().contains("is not from 4MiB to 1TiB"));
+    }
 }

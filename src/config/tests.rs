@@ -86,6 +86,14 @@ hint: a list is written as `[a, b]`, or one item a line behind `- `",
   |                       ^",
     );
     expect(
+        "sites:\n  - name: p\n    repositories: [a]\n    volume_size: 2MiB\n",
+        "
+`chantal.yaml`, line 7, column 18: a volume of 2MiB is not from 4MiB to 1TiB
+  |
+7 |     volume_size: 2MiB
+  |                  ^",
+    );
+    expect(
         "download: { rate_limit: 50MB }\n",
         "
 `chantal.yaml`, line 4, column 25: `50MB` is no rate: write a number and a unit, as in `50MB/s`
@@ -399,6 +407,14 @@ fn a_receiver_holds_policies_only() {
     assert_eq!(config.repositories[0].kind(), None);
     let same = "repositories:\n  - { name: a, path: debian/bookworm, keys: [a.asc] }\n";
     assert!(refused(same).contains("no format block"));
+}
+
+#[test]
+fn a_variable_between_braces_wants_quotes_and_that_is_said() {
+    let said = refused("download: { proxy: ${HTTPS_PROXY} }\n");
+    assert!(said.contains("line 4") && said.contains("is quoted: `{ proxy: \"${HTTPS_PROXY}\" }`"), "{said}");
+    let said = refused("download: { parallel: 0 }\n");
+    assert!(!said.contains("quoted"), "{said}");
 }
 
 #[test]
