@@ -409,16 +409,39 @@ fn surplus(repositories: &[Name], keep: usize, store: &Store) -> Result<Vec<Addr
     Ok(doomed)
 }
 
+/// Says what is wrong with a repository, or the bare name of a snapshot, where a snapshot's address is due.
+fn nameless(text: &Name, store: &Store) -> Result<Usage, StoreError> {
+    if store.catalog().repositories()?.iter().any(|row| row.name == *text) {
+        return Ok(Usage::new(
+            format!("`{text}` is a newest state, and only names are deleted"),
+            format!("`chantal snapshot list {text}` shows the names"),
+        ));
+    }
+    let names = store.catalog().names(None)?;
+    let meant: Vec<String> = names
+        .iter()
+        .filter(|(_, name, _)| name.as_str() == text.as_str())
+        .map(|(repository, name, _)| format!("{repository}@{name}"))
+        .collect();
+    Ok(if meant.is_empty() {
+        Usage::new(
+            format!("there is no snapshot `{text}`"),
+            "`chantal snapshot list` shows them as `REPO@NAME`",
+        )
+    } else {
+        Usage::new(
+            format!("`{text}` is the name of a snapshot without its repository"),
+            format!("`chantal snapshot delete {}`", meant.join(" ")),
+        )
+    })
+}
+
 fn delete(addresses: &[Address], dry_run: bool, store: &Store, context: &Context) -> anyhow::Result<()> {
     let published = store.catalog().published()?;
     let mut names = Vec::new();
     for address in addresses {
         let Some(name) = &address.snapshot else {
-            return Err(Usage::new(
-                format!("`{address}` is a newest state, and only names are deleted"),
-                format!("`chantal snapshot list {address}` shows the names"),
-            )
-            .into());
+            return Err(nameless(&address.repository, store)?.into());
         };
         store.catalog().resolve(address)?;
         if let Some(row) = published

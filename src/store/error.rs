@@ -191,9 +191,15 @@ impl fmt::Display for Holders<'_> {
         if self.0.is_empty() {
             return f.write_str("another process");
         }
-        for (index, holder) in self.0.iter().enumerate() {
-            let comma = if index > 0 { ", " } else { "" };
+        // a process may share a lock with itself, several times
+        let mut told: Vec<&Holder> = Vec::new();
+        for holder in self.0 {
+            if told.iter().any(|other| other.pid == holder.pid) {
+                continue;
+            }
+            let comma = if told.is_empty() { "" } else { ", " };
             write!(f, "{comma}{holder}")?;
+            told.push(holder);
         }
         Ok(())
     }

@@ -193,6 +193,7 @@ mod tests {
         let StoreError::Locked { by, .. } = &refused else { panic!("{refused}") };
         assert_eq!(by.iter().map(|h| h.pid).collect::<Vec<_>>(), [std::process::id(); 2]);
         assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
+        assert_eq!(refused.to_string().matches("process ").count(), 1, "{refused}");
         drop((one, two));
         let alone = take(dir.path(), Lock::Exclusive).unwrap();
         assert!(matches!(take(dir.path(), Lock::Shared), Err(StoreError::Locked { .. })));

@@ -314,6 +314,13 @@ fn snapshots_are_named_compared_and_deleted() {
     hq(&["publish", "tools@v1"]);
     let said = world.hq.fails(2, ["snapshot", "delete", "tools@v1"]);
     assert!(said.contains("hint: `chantal unpublish tools@v1` first"), "{said}");
+    let said = world.hq.fails(2, ["snapshot", "delete", "v1"]);
+    assert!(said.contains("`v1` is the name of a snapshot without its repository"), "{said}");
+    assert!(said.contains("hint: `chantal snapshot delete debian@v1 tools@v1 wheels@v1`"), "{said}");
+    let said = world.hq.fails(2, ["snapshot", "delete", "v9"]);
+    assert!(said.contains("there is no snapshot `v9`"), "{said}");
+    let said = world.hq.fails(2, ["snapshot", "delete", "tools"]);
+    assert!(said.contains("`tools` is a newest state"), "{said}");
     hq(&["unpublish", "tools@v1"]);
     hq(&["snapshot", "copy", "wheels@v1", "v1-kept"]);
     hq(&["snapshot", "prune", "--keep", "1"]);
