@@ -39,7 +39,7 @@ impl Source for Memory<'_> {
 
 /// Encodes ten volumes and one of parity, and repairs a lost one.
 pub fn code(quick: bool) {
-    let size = if quick { 4 << 20 } else { 48 << 20 };
+    let size: u64 = if quick { 4 << 20 } else { 48 << 20 };
     let mut state = 1_u64;
     let mut noise = || {
         state ^= state << 13;
@@ -49,7 +49,7 @@ pub fn code(quick: bool) {
     };
     let volumes: Vec<Vec<u8>> = (0..10).map(|_| (0..size / 8).flat_map(|_| noise()).collect()).collect();
     let percent: Percent = "10%".parse().unwrap();
-    let layout = plan(&[size as u64; 10], percent, u64::MAX).unwrap();
+    let layout = plan(&[size; 10], percent, u64::MAX).unwrap();
     let (wall, parity) = encode(&layout, &volumes);
     tell("parity of ten volumes: encode", &layout, wall, "> 2 GB/s");
     let memory = Memory { volumes: &volumes, parity: &parity, lost: Some(3) };
@@ -70,7 +70,7 @@ pub fn code(quick: bool) {
         }
     });
     tell("parity of ten volumes: repair a lost one", &layout, began.elapsed(), "> 1 GB/s");
-    assert_eq!(restored.into_inner(), size as u64);
+    assert_eq!(restored.into_inner(), size);
 }
 
 fn encode(layout: &Layout, volumes: &[Vec<u8>]) -> (Duration, Vec<Vec<u8>>) {

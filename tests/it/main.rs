@@ -22,6 +22,7 @@ mod reference;
 mod repair;
 mod review;
 mod served;
+mod specification;
 mod store_faults;
 mod surface;
 mod trust;

@@ -327,7 +327,7 @@ impl crate::report::Reporter for Told {
 fn a_verification_ends_where_it_said_that_it_would() {
     let (collector, receiver) = sides();
     // what compresses well is more than the volumes that it lies in
-    collector.state("bookworm", &[("a", &[7; 300_000]), ("b", &noise(1, 200_000))], 1);
+    collector.state("bookworm", &[("a", &vec![7; 300_000]), ("b", &noise(1, 200_000))], 1);
     let written = collector.export(&["bookworm"], "none");
     let told = Told::default();
     verify(&receiver.store, &[written.path], &told).unwrap();
