@@ -102,7 +102,8 @@ pub struct Download {
     /// How many requests one host answers at a time.
     #[schemars(range(min = 1, max = 256))]
     pub parallel: Parallel,
-    /// How often a request is repeated that failed for a reason that may pass.
+    /// How often a request is repeated that failed for a reason that may pass. A server that asks for a pause (`Retry-After`) gets it, up to
+    /// five minutes each time.
     pub retries: u32,
     /// The most bytes a second over all downloads: `50MB/s`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -210,6 +210,8 @@ pub struct Session {
 
 /// Progress that is worth another try at once, in bytes.
 const PROGRESS: u64 = 64 << 10;
+/// A wait of which somebody in front of the screen is told.
+const LONG_WAIT: Duration = Duration::from_secs(10);
 
 impl Session {
     /// Fetches a file into `sink` and hands the sink back, filled only when the outcome is a body.
@@ -291,10 +293,13 @@ impl Session {
                 .next()
                 .unwrap_or(download.back_off.most)
                 .max(asked.unwrap_or_default().min(download.back_off.retry_after));
-            Self::note(
-                &error,
-                &format!("repeat {repeats} of {} in {:.1} s", download.retries, wait.as_secs_f32()),
-            );
+            let what = format!("repeat {repeats} of {} in {:.1} s", download.retries, wait.as_secs_f32());
+            if wait >= LONG_WAIT {
+                // somebody may be looking on and wonder
+                tracing::warn!("{error}; {what}");
+            } else {
+                Self::note(&error, &what);
+            }
             tokio::time::sleep(wait).await;
             fault = Some(error);
         }
