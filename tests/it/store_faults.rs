@@ -9,7 +9,7 @@ use std::{
 use crate::{
     clients::{have, run},
     fixtures::server::Server,
-    world::{World, copy, text},
+    world::{World, contents, copy, text},
 };
 
 #[test]
@@ -189,4 +189,63 @@ fn a_published_directory_that_is_gone_is_made_again() {
     fs::remove_dir_all(world.hq.dir.join("published")).unwrap();
     world.hq.ok(["publish"]);
     assert!(world.hq.published("debian/dists/stable/InRelease").is_file());
+}
+
+#[test]
+fn a_receiver_that_lost_its_packages_gets_them_from_its_bundles_again() {
+    let mut world = World::with_files();
+    let first = world.deliver(1);
+    world.receive(&first);
+    world.upstreams.grow();
+    let second = world.deliver(2);
+    world.receive(&second);
+    // what is served, but for the tree's own note and what is only kept beside of states before
+    let files = |name: &&str| contents(&world.plant.published(name));
+    let served = || -> Vec<_> {
+        let files = ["debian", "tools", "wheels"].iter().flat_map(files);
+        files.filter(|(name, _)| name != ".chantal-tree" && !name.contains("/by-hash/")).collect()
+    };
+    let seen = served();
+    let backup = world.dir.path().join("backup.tar.zst");
+    world.plant.ok(["db", "backup", backup.to_str().unwrap()]);
+    fs::remove_dir_all(world.plant.dir.join("store")).unwrap();
+    fs::remove_dir_all(world.plant.dir.join("published")).unwrap();
+    world.plant.ok(["init"]);
+    world.plant.ok(["db", "restore", backup.to_str().unwrap()]);
+    world.plant.fails(1, ["publish"]);
+    // the medium still holds both, in their order
+    let media = first.parent().unwrap().to_str().unwrap();
+    let import = || {
+        let output = run(&mut world.plant.command(["import", media]));
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        text(&output)
+    };
+    let said = import();
+    assert_eq!(said.matches("imported already").count(), 2, "{said}");
+    assert_eq!(said.matches("brought back").count(), 2, "{said}");
+    world.plant.ok(["publish"]);
+    world.plant.ok(["verify", "--full"]);
+    for (now, before) in served().iter().zip(&seen) {
+        assert!(now == before, "{} is not what it was ({})", now.0, before.0);
+    }
+    assert_eq!(served().len(), seen.len());
+    let said = import();
+    assert!(said.contains("imported already") && !said.contains("brought back"), "{said}");
+
+    // A blob that rotted is put aside, and comes back as well.
+    let blobs = contents(&world.plant.dir.join("store/pool/sha256"));
+    let packages = contents(&world.plant.published("debian"));
+    let package = packages.into_iter().find(|(name, _)| name.ends_with(".deb")).unwrap().1;
+    let (path, mut bytes) = blobs.into_iter().find(|(_, bytes)| *bytes == package).unwrap();
+    let path = world.plant.dir.join("store/pool/sha256").join(path);
+    bytes[0] ^= 1;
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, bytes).unwrap();
+    run(&mut world.plant.command(["verify", "--full"]));
+    assert!(!path.exists());
+    let said = import();
+    assert!(said.contains("1 missing blob brought back"), "{said}");
+    world.plant.ok(["publish"]);
+    world.plant.ok(["verify", "--full"]);
+    assert!(path.exists());
 }
