@@ -16,6 +16,7 @@ mod switch;
 mod tree;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Write},
     path::PathBuf,
@@ -86,6 +87,17 @@ pub struct Publisher<'a> {
     pub at: Timestamp,
 }
 
+/// What became of one request.
+pub type Published = Result<Outcome, PublishError>;
+
+/// What stands before anything is built.
+struct Begun {
+    _locks: Vec<LockGuard>,
+    rows: Vec<PublishedRow>,
+    /// For each request, why it is not even begun.
+    refused: Vec<Option<PublishError>>,
+}
+
 /// A tree that is built and waits for its turn.
 struct Ready {
     outcome: Outcome,
@@ -95,37 +107,30 @@ struct Ready {
 
 impl Publisher<'_> {
     /// Says what [`Self::publish`] would do; touches nothing.
-    pub fn plan(&self, requests: &[Request]) -> Result<Vec<Outcome>, PublishError> {
-        let (_locks, rows) = self.begin(requests)?;
-        let suspects = Suspects::of(self.store.pool())?;
-        let ready = requests.iter().map(|r| self.prepare(r, &suspects, &rows, Turn::Planned));
-        ready.map(|r| Ok(r?.outcome)).collect()
+    pub fn plan(&self, requests: &[Request]) -> Result<Vec<Published>, PublishError> {
+        let begun = self.begin(requests)?;
+        let ready = self.prepare_all(requests, begun.refused, &begun.rows, Turn::Planned)?.1;
+        Ok(outcomes(ready))
     }
 
-    /// Publishes; all trees are switched together, once all are built.
-    pub fn publish(&self, requests: &[Request]) -> Result<Vec<Outcome>, PublishError> {
-        let (_locks, rows) = self.begin(requests)?;
-        let suspects = Suspects::of(self.store.pool())?;
-        let ready: Vec<Ready> = requests
-            .iter()
-            .map(|request| self.prepare(request, &suspects, &rows, Turn::Switched))
-            .collect::<Result<_, _>>()?;
-        let turned =
-            ready.iter().filter(|r| r.outcome.turn == Turn::Switched).try_for_each(|r| r.spot.turn());
-        for ready in ready.iter().filter(|r| r.outcome.turn == Turn::Switched) {
-            ready.spot.settle()?;
-        }
-        for ready in &ready {
+    /// Publishes and says, in the requests' order, what became of each.
+    ///
+    /// All trees are switched together, once all are built; one that cannot be published holds no other back. Fails as a
+    /// whole where nothing can be published, and where the page that lists all trees cannot be written.
+    pub fn publish(&self, requests: &[Request]) -> Result<Vec<Published>, PublishError> {
+        let begun = self.begin(requests)?;
+        let (suspects, mut all) = self.prepare_all(requests, begun.refused, &begun.rows, Turn::Switched)?;
+        let switched = |ready: &Ready| ready.outcome.turn == Turn::Switched;
+        each(&mut all, |r| if switched(r) { r.spot.turn() } else { Ok(()) });
+        each(&mut all, |r| if switched(r) { r.spot.settle() } else { Ok(()) });
+        each(&mut all, |ready| {
             // What was seen until now stands by: damaged files in it must not come back.
             let spot = Spot::find(&self.settings.root, &ready.outcome.target, self.settings.switch)?;
-            suspects.sweep(&spot.standby())?;
-        }
-        turned?;
-        for ready in &ready {
-            self.record(ready, &rows)?;
-        }
+            suspects.sweep(&spot.standby())
+        });
+        each(&mut all, |ready| self.record(ready, &begun.rows));
         self.write_root()?;
-        Ok(ready.into_iter().map(|r| r.outcome).collect())
+        Ok(outcomes(all))
     }
 
     /// Lists what is published, sorted by place.
@@ -188,51 +193,62 @@ impl Publisher<'_> {
     /// Takes a tree away; `asked` is what [`Self::find`] takes.
     pub fn unpublish(&self, asked: &str) -> Result<String, PublishError> {
         let row = self.find(asked)?;
-        let _locks = self.locks(std::slice::from_ref(&row.repository))?;
+        let _locks = self.locks(&row.repository)?;
         Spot::find(&self.settings.root, &row.target, self.settings.switch)?.clear()?;
         self.store.journal().append(store::Event::Unpublished { target: row.target.clone() }, self.at)?;
         self.write_root()?;
         Ok(row.target.clone())
     }
 
-    /// Takes the locks and checks that no two trees would stand in each other's way.
-    fn begin(&self, requests: &[Request]) -> Result<(Vec<LockGuard>, Vec<PublishedRow>), PublishError> {
-        let names: Vec<Name> = requests.iter().map(|r| r.address.repository.clone()).collect();
-        let locks = self.locks(&names)?;
+    /// Takes the locks and finds the requests whose trees would stand in another's way.
+    fn begin(&self, requests: &[Request]) -> Result<Begun, PublishError> {
+        let mut locks = vec![self.store.lock(Lock::Shared)?];
         let rows = self.store.catalog().published()?;
         let mut places: Vec<(String, Address)> =
             rows.iter().map(|row| (row.target.clone(), row.address())).collect();
         places.extend(requests.iter().map(|r| (r.target(), r.address.clone())));
-        places.sort();
-        places.dedup();
-        for (first, second) in places.iter().zip(places.iter().skip(1)) {
-            if first.0 == second.0 {
-                let (target, first, second) = (first.0.clone(), first.1.clone(), second.1.clone());
-                return Err(PublishError::Same { target, first, second });
+        let mut held: BTreeSet<&Name> = BTreeSet::new();
+        let mut refused = Vec::with_capacity(requests.len());
+        for request in requests {
+            let name = &request.address.repository;
+            let mut fault = plan::in_the_way(&request.target(), &request.address, &places);
+            if fault.is_none() && !held.contains(name) {
+                match self.store.lock(Lock::Repository(name)) {
+                    Ok(lock) => {
+                        locks.push(lock);
+                        held.insert(name);
+                    }
+                    Err(error) => fault = Some(error.into()),
+                }
             }
+            refused.push(fault);
         }
-        for (inner, _) in &places {
-            let outer = plan::parents(inner).find(|outer| places.iter().any(|(place, _)| place == outer));
-            if let Some(outer) = outer {
-                return Err(PublishError::Inside { inner: inner.clone(), outer: outer.into() });
-            }
-        }
-        Ok((locks, rows))
+        Ok(Begun { _locks: locks, rows, refused })
     }
 
-    fn locks(&self, names: &[Name]) -> Result<Vec<LockGuard>, PublishError> {
-        let mut names = names.to_vec();
-        names.sort();
-        names.dedup();
-        let mut locks = vec![self.store.lock(Lock::Shared)?];
-        for name in &names {
-            locks.push(self.store.lock(Lock::Repository(name))?);
-        }
-        Ok(locks)
+    fn locks(&self, name: &Name) -> Result<[LockGuard; 2], PublishError> {
+        Ok([self.store.lock(Lock::Shared)?, self.store.lock(Lock::Repository(name))?])
     }
 
     fn url(&self, target: &str) -> String {
         format!("{}/{target}", self.settings.base)
+    }
+
+    /// Builds what can be built.
+    fn prepare_all(
+        &self,
+        requests: &[Request],
+        refused: Vec<Option<PublishError>>,
+        rows: &[PublishedRow],
+        turn: Turn,
+    ) -> Result<(Suspects<'_>, Vec<Result<Ready, PublishError>>), PublishError> {
+        let suspects = Suspects::of(self.store.pool())?;
+        let all = requests.iter().zip(refused).map(|(request, refused)| match refused {
+            Some(error) => Err(error),
+            None => self.prepare(request, &suspects, rows, turn),
+        });
+        let all = all.collect();
+        Ok((suspects, all))
     }
 
     fn prepare(
@@ -313,6 +329,21 @@ impl Publisher<'_> {
         drop(turn);
         Ok(())
     }
+}
+
+/// Does something for every tree that is well so far; a failure is that tree's alone.
+fn each(all: &mut [Result<Ready, PublishError>], act: impl Fn(&Ready) -> Result<(), PublishError>) {
+    for one in all {
+        if let Ok(ready) = one
+            && let Err(error) = act(ready)
+        {
+            *one = Err(error);
+        }
+    }
+}
+
+fn outcomes(all: Vec<Result<Ready, PublishError>>) -> Vec<Published> {
+    all.into_iter().map(|one| one.map(|ready| ready.outcome)).collect()
 }
 
 /// Says what a person should know about a state that takes the place of another.

@@ -3,11 +3,16 @@
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending, repo};
+use super::{
+    context::Context,
+    ending::{self, Ending},
+    printer::complain,
+    repo,
+};
 use crate::{
     config::{self, Config},
     formats,
-    publish::{Link, Outcome, Publisher, Request, Settings, Standing, Switch, Turn},
+    publish::{Link, Outcome, Published as Done, Publisher, Request, Settings, Standing, Switch, Turn},
     report::{
         Event,
         human::{age, count, size},
@@ -19,6 +24,7 @@ use crate::{
 /// Lay repositories out as trees that any web server can serve
 ///
 /// All trees are built first and switched together, so that clients see the old state or the new one and never a mixture.
+/// What cannot be published is reported and holds nothing else back.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -60,6 +66,8 @@ struct Row {
     removed: u64,
     replaced: u64,
     notices: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -126,12 +134,15 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         context.printer.say("there is no state to publish yet");
         return Ok(Ending::Done);
     }
-    let outcomes = with(&config, &store, context, |publisher| {
+    let results = with(&config, &store, context, |publisher| {
         Ok(if args.dry_run { publisher.plan(&requests) } else { publisher.publish(&requests) }?)
     })?;
-    tell(&outcomes, context)?;
-    warn_of_files(&config, context);
-    Ok(Ending::Done)
+    let any = results.iter().any(Result::is_ok);
+    let ending = tell(&requests, results, context);
+    if any {
+        warn_of_files(&config, context);
+    }
+    ending
 }
 
 /// Says that set-up files name a directory of this machine while no address is configured.
@@ -169,11 +180,11 @@ fn requests(addresses: &[Address], config: &Config, store: &Store) -> Result<Vec
         .collect()
 }
 
-fn tell(outcomes: &[Outcome], context: &Context) -> anyhow::Result<()> {
-    let rows = outcomes.iter().map(|outcome| Row {
+fn row(outcome: Outcome) -> Row {
+    Row {
         address: outcome.address.to_string(),
-        target: outcome.target.clone(),
-        url: outcome.url.clone(),
+        target: outcome.target,
+        url: outcome.url,
         snapshot: outcome.manifest.hex(),
         outcome: match outcome.turn {
             Turn::Switched => "switched",
@@ -186,21 +197,66 @@ fn tell(outcomes: &[Outcome], context: &Context) -> anyhow::Result<()> {
         removed: outcome.change.removed,
         replaced: outcome.change.replaced,
         notices: outcome.notices.iter().map(ToString::to_string).collect(),
-    });
-    let published = Published { published: rows.collect() };
+        error: None,
+    }
+}
+
+fn failed(request: &Request, error: &anyhow::Error) -> Row {
+    Row {
+        address: request.address.to_string(),
+        target: request.target(),
+        url: String::new(),
+        snapshot: String::new(),
+        outcome: "failed",
+        files: 0,
+        bytes: 0,
+        added: 0,
+        removed: 0,
+        replaced: 0,
+        notices: Vec::new(),
+        error: Some(format!("{error:#}")),
+    }
+}
+
+fn tell(requests: &[Request], results: Vec<Done>, context: &Context) -> anyhow::Result<Ending> {
+    let mut failures = Vec::new();
+    let mut rows = Vec::new();
+    for (request, result) in requests.iter().zip(results) {
+        match result {
+            Ok(outcome) => rows.push(row(outcome)),
+            Err(error) => {
+                let error =
+                    anyhow::Error::new(error).context(format!("cannot publish `{}`", request.address));
+                rows.push(failed(request, &error));
+                failures.push(error);
+            }
+        }
+    }
+    show(&Published { published: rows }, context)?;
+    // the worst failure is the command's; the others are said before it
+    failures.sort_by_key(ending::code);
+    let Some(worst) = failures.pop() else { return Ok(Ending::Done) };
+    for failure in &failures {
+        complain(&ending::explain(failure));
+    }
+    Err(worst)
+}
+
+fn show(published: &Published, context: &Context) -> anyhow::Result<()> {
     for row in &published.published {
         for notice in &row.notices {
             context.reporter.event(Event::Warning { subject: &row.address, text: notice });
         }
     }
     if context.printer.is_json() {
-        return context.printer.show(&published, |_| String::new());
+        return context.printer.show(published, |_| String::new());
     }
     for row in &published.published {
         let weight = format!("{}, {}", count(row.files, "file"), size(row.bytes));
         let change = format!("{} added, {} removed, {} replaced", row.added, row.removed, row.replaced);
         context.printer.say(&match row.outcome {
             "unchanged" => format!("{}: unchanged at {}", row.address, row.url),
+            "failed" => continue,
             "planned" => format!("{}: would be at {} ({weight}; {change})", row.address, row.url),
             _ => format!("{}: at {} ({weight}; {change})", row.address, row.url),
         });

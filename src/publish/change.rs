@@ -7,7 +7,7 @@ use chantal_contract::{Digest, RepoPath, Role};
 use super::{
     list::{Kind, List, Listed},
     outcome::Change,
-    plan::{Entry, Plan, Source},
+    plan::{Entry, Plan, Source, parents},
 };
 
 /// How a file gets its bytes.
@@ -56,7 +56,7 @@ pub(super) fn wanted(plan: &Plan, manifest: &Digest, live: Option<&List>, genera
         |l| &l.path,
         |entry, seen| match (entry, seen) {
             (Some(entry), seen) => out.push(decide(entry, seen, generation)),
-            (None, Some(seen)) if stays(seen, same_state) => {
+            (None, Some(seen)) if stays(seen, same_state) && fits(&plan.entries, &seen.path) => {
                 out.push(Wanted { listed: Listed { kind: Kind::Kept, ..seen.clone() }, from: Bytes::Live });
             }
             (None, _) => {}
@@ -73,6 +73,15 @@ fn stays(seen: &Listed, same_state: bool) -> bool {
             Kind::Link | Kind::Copy => true,
             Kind::Rotten => false,
         }
+}
+
+/// Tells whether a file can stand beside the wanted ones, which rise by path: in none of them, and around none.
+fn fits(entries: &[Entry], path: &RepoPath) -> bool {
+    let is_file = |text: &str| entries.binary_search_by(|e| e.path.as_str().cmp(text)).is_ok();
+    let inside = format!("{path}/");
+    let next = entries.partition_point(|e| e.path.as_str() < inside.as_str());
+    !parents(path.as_str()).any(is_file)
+        && entries.get(next).is_none_or(|e| !e.path.as_str().starts_with(&inside))
 }
 
 fn decide(entry: &Entry, seen: Option<&Listed>, generation: i64) -> Wanted {

@@ -147,8 +147,10 @@ impl<'a> Job<'a> {
         let dress = self.dress(weight)?;
         let mut notices = Vec::new();
         for (path, bytes) in &dress.files {
-            if !planner.write_beside(path, bytes).map_err(fault)? {
-                notices.push(Notice::Taken { name: path.to_string() });
+            let left_out = planner.write_beside(path, bytes).map_err(fault)?;
+            if let Some(first) = left_out.first() {
+                let (name, first, files) = (path.to_string(), first.to_string(), left_out.len());
+                notices.push(Notice::LeftOut { name, first, files });
             }
         }
         Ok(Laid { plan: planner.finish().map_err(fault)?, dress: dress.digest(), weight, notices })

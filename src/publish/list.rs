@@ -14,10 +14,10 @@ use std::{
     path::Path,
 };
 
-use chantal_contract::{Digest, Measured, RepoPath, limits::MANIFEST_LINE_BYTES};
+use chantal_contract::{Digest, Measured, RepoPath, limits::MANIFEST_LINE_BYTES, path::TREE_LIST};
 
-/// The list's name in a tree.
-pub(super) const LIST: &str = ".chantal-tree";
+/// The list's name in a tree; no path of a repository can hold it.
+pub(super) const LIST: &str = TREE_LIST;
 const MAGIC: &str = "chantal-tree";
 const VERSION: &str = "1";
 

@@ -59,10 +59,14 @@ pub enum Notice {
         /// When it was published there.
         at: Timestamp,
     },
-    /// The repository has a file of this name itself, so that ours is left out.
-    Taken {
-        /// The name.
+    /// The repository has files where one of ours stands, which are left out.
+    LeftOut {
+        /// Our file.
         name: String,
+        /// The first of theirs.
+        first: String,
+        /// How many there are.
+        files: usize,
     },
 }
 
@@ -84,7 +88,14 @@ impl std::fmt::Display for Notice {
                 f,
                 "`{target}` is still served as it was on {at}: `chantal unpublish {target}` takes it away"
             ),
-            Self::Taken { name } => write!(f, "the repository has a `{name}` itself, so ours is left out"),
+            Self::LeftOut { name, first, files } => {
+                let more = if *files > 1 { format!(" and {} more files", files - 1) } else { String::new() };
+                write!(
+                    f,
+                    "upstream's `{first}`{more} is left out of the tree: `{name}` is a file that this program writes for \
+                     clients, and upstream may have named its own so in order to stand for it"
+                )
+            }
         }
     }
 }

@@ -8,7 +8,8 @@ use std::{
 
 use chantal_contract::{Digest, Measured, RepoPath, Role, Tree, TreeError};
 
-use super::list::LIST;
+use super::outcome::PublishError;
+use crate::store::Address;
 
 /// Where a file's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,17 +82,24 @@ impl Planner {
         (entries.len() as u64, blobs.values().sum())
     }
 
-    /// Adds a file of our own unless the repository has one of that name or needs it for a directory; tells whether it did.
+    /// Adds a file of our own, in place of whatever the repository has under that name; returns the paths that it left out,
+    /// sorted.
     ///
+    /// Clients take keys and rules from these files, so that nothing which an index of upstream's names may stand for them.
     /// Only after the lay-out is done.
-    pub fn write_beside(&mut self, path: &RepoPath, bytes: &[u8]) -> Result<bool, TreeError> {
-        let prefix = format!("{path}/");
-        let taken = |e: &Entry| e.path == *path || e.path.as_str().starts_with(&prefix);
-        if self.plan.entries.iter().any(taken) {
-            return Ok(false);
-        }
+    pub fn write_beside(&mut self, path: &RepoPath, bytes: &[u8]) -> Result<Vec<RepoPath>, TreeError> {
+        let ours = path.as_str();
+        let in_its_place = |e: &Entry| {
+            let theirs = e.path.as_str();
+            let tail = theirs.strip_prefix(ours);
+            tail.is_some_and(|t| t.is_empty() || t.starts_with('/')) || parents(ours).any(|dir| dir == theirs)
+        };
+        let mut left: Vec<RepoPath> =
+            self.plan.entries.extract_if(.., |e| in_its_place(e)).map(|e| e.path).collect();
+        left.sort_unstable();
+        left.dedup();
         self.write(path, bytes)?;
-        Ok(true)
+        Ok(left)
     }
 
     /// Ends the plan: sorts, and refuses two different files of one path and a file that is a directory, too.
@@ -110,14 +118,34 @@ impl Planner {
             return Err(TreeError::Twice(path));
         }
         let directories: HashSet<&str> = plan.entries.iter().flat_map(|e| parents(e.path.as_str())).collect();
-        let both = plan.entries.iter().find(|e| {
-            directories.contains(e.path.as_str()) || e.path.as_str().split('/').next() == Some(LIST)
-        });
+        let both = plan.entries.iter().find(|e| directories.contains(e.path.as_str()));
         match both.map(|e| e.path.clone()) {
             Some(path) => Err(TreeError::FileAndDirectory(path)),
             None => Ok(plan),
         }
     }
+}
+
+/// Tells why a tree cannot stand at `target` among all `places`, its own among them.
+pub(super) fn in_the_way(
+    target: &str,
+    address: &Address,
+    places: &[(String, Address)],
+) -> Option<PublishError> {
+    places.iter().find_map(|(place, other)| {
+        let inside =
+            |inner: &str, outer: &str| PublishError::Inside { inner: inner.into(), outer: outer.into() };
+        if place == target {
+            let (first, second) = if address < other { (address, other) } else { (other, address) };
+            let same =
+                PublishError::Same { target: target.into(), first: first.clone(), second: second.clone() };
+            (address != other).then_some(same)
+        } else if parents(target).any(|outer| outer == place) {
+            Some(inside(target, place))
+        } else {
+            parents(place).any(|outer| outer == target).then(|| inside(place, target))
+        }
+    })
 }
 
 /// Returns every directory that a path lies in, the nearest first.

@@ -206,7 +206,8 @@ fn snapshots_have_places_of_their_own_and_paths_nest() {
     world.state("baseos", THREE);
     let request = Request { address: Address::parse("baseos").unwrap(), path: "rhel/9/baseos".into() };
     let requests = [World::request("bookworm"), World::request("bookworm@v1"), request.clone()];
-    let outcomes = world.publisher().publish(&requests).unwrap();
+    let outcomes =
+        world.publisher().publish(&requests).unwrap().into_iter().collect::<Result<Vec<_>, _>>().unwrap();
     assert_eq!(outcomes[1].target, "snapshots/bookworm/v1");
     assert_eq!(world.seen("snapshots/bookworm/v1"), files(ONE));
     assert_eq!(world.seen("bookworm"), files(TWO));
@@ -225,7 +226,7 @@ fn snapshots_have_places_of_their_own_and_paths_nest() {
 
     // Another path: what stands at the former one is served still, and said to be.
     let moved = Request { path: "el/9".into(), ..request };
-    let outcome = world.publisher().publish(std::slice::from_ref(&moved)).unwrap().remove(0);
+    let outcome = world.publisher().publish(std::slice::from_ref(&moved)).unwrap().remove(0).unwrap();
     assert_eq!(outcome.notices, [Notice::Left { target: "rhel/9/baseos".into(), at: time(0) }]);
     assert!(matches!(world.publisher().unpublish("baseos"), Err(PublishError::Several { .. })));
     assert_eq!(world.publisher().unpublish("el/9").unwrap(), "el/9");
@@ -236,6 +237,8 @@ fn snapshots_have_places_of_their_own_and_paths_nest() {
         world
             .publisher()
             .publish(&[Request { address: Address::parse("baseos").unwrap(), path: path.into() }])
+            .unwrap()
+            .remove(0)
     };
     assert!(matches!(refused("bookworm/x"), Err(PublishError::Inside { .. })));
     assert!(matches!(refused("rhel"), Err(PublishError::Inside { .. })));
@@ -309,13 +312,35 @@ fn a_damaged_index_is_not_published() {
 }
 
 #[test]
-fn what_the_repository_has_itself_is_left_to_it() {
+fn our_files_stand_whatever_the_repository_has_in_their_place() {
     let world = World::new();
-    world.state("bookworm", &[("index.html", "theirs", Role::Index), ("client.conf/x", "x", Role::Index)]);
-    let outcome = world.publish(&["bookworm"]).unwrap().remove(0);
-    assert_eq!(outcome.notices.len(), 2, "{:?}", outcome.notices);
-    assert_eq!(fs::read_to_string(world.published("bookworm/index.html")).unwrap(), "theirs");
-    // A page of somebody else's at the root stays, too.
+    let kept = ("other.conf", "theirs", Role::Payload);
+    let hostile = [
+        ("client.conf", "theirs", Role::Payload),
+        ("index.html/by-hash/SHA256/01", "theirs", Role::Index),
+        ("index.html/x", "theirs", Role::Index),
+        kept,
+    ];
+    world.state("bookworm", &hostile);
+    for turn in 0..2 {
+        let outcome = world.later(turn).publish(&["bookworm"]).unwrap().remove(0);
+        let left = |name: &str, first: &str, files| Notice::LeftOut {
+            name: name.into(),
+            first: first.into(),
+            files,
+        };
+        let expected =
+            [left("client.conf", "client.conf", 1), left("index.html", "index.html/by-hash/SHA256/01", 2)];
+        if turn == 0 {
+            assert_eq!(outcome.notices, expected);
+            assert!(outcome.notices[0].to_string().contains("upstream's `client.conf` is left out"));
+        }
+        let read = |name: &str| fs::read_to_string(world.published("bookworm").join(name)).unwrap();
+        assert_eq!(read("client.conf"), "use https://mirror.example.org/bookworm <here>\n");
+        assert!(page::is_ours(read("index.html").as_bytes()));
+        assert_eq!(read("other.conf"), "theirs");
+    }
+    // A page of somebody else's at the root stays.
     fs::write(world.root().join("index.html"), "mine").unwrap();
     world.state("bookworm", ONE);
     world.publish(&["bookworm"]).unwrap();
@@ -323,14 +348,60 @@ fn what_the_repository_has_itself_is_left_to_it() {
 }
 
 #[test]
-fn a_path_that_is_file_and_directory_or_ours_is_refused() {
-    for bad in ["a/b", ".chantal-tree/x"] {
-        let world = World::new();
-        world.state("bookworm", &[("a", "1", Role::Index), (bad, "2", Role::Index)]);
-        let refused = world.publish(&["bookworm"]);
-        assert!(matches!(refused, Err(PublishError::Tree { .. })), "{refused:?}");
-        assert!(!world.published("bookworm").exists());
+fn what_was_named_by_its_digest_goes_where_a_file_takes_its_place() {
+    let world = World::new();
+    world.state("bookworm", &[("a/by-hash/SHA256/01", "1", Role::Index), ("b", "1", Role::Index)]);
+    world.publish(&["bookworm"]).unwrap();
+    let now = [("a", "2", Role::Index), ("b/by-hash/SHA256/02", "2", Role::Index)];
+    world.state("bookworm", &now);
+    world.publish(&["bookworm"]).unwrap();
+    assert_eq!(world.seen("bookworm"), files(&now));
+}
+
+#[test]
+fn a_path_that_is_file_and_directory_is_refused() {
+    let world = World::new();
+    world.state("bookworm", &[("a", "1", Role::Index), ("a/b", "2", Role::Index)]);
+    let refused = world.publish(&["bookworm"]);
+    assert!(matches!(refused, Err(PublishError::Tree { .. })), "{refused:?}");
+    assert!(!world.published("bookworm").exists());
+}
+
+#[test]
+fn one_that_cannot_be_published_holds_no_other_back() {
+    let world = World::new();
+    world.state("a", ONE);
+    world.state("broken", &[("a", "1", Role::Index), ("a/b", "2", Role::Index)]);
+    world.state("in-use", ONE);
+    world.state("lost", THREE);
+    world.state("outer", ONE);
+    world.state("z", TWO);
+    fs::remove_file(world.store.pool().path(&Digest::of(b"release 3"))).unwrap();
+    fs::create_dir_all(world.published("taken")).unwrap();
+    let _held = world.store.lock(Lock::Repository(&Name::new("in-use").unwrap())).unwrap();
+    let mut requests: Vec<_> =
+        ["a", "broken", "in-use", "lost", "never", "outer", "z"].into_iter().map(World::request).collect();
+    requests[5].path = "taken".into();
+    for turn in [Turn::Planned, Turn::Switched] {
+        let results = match turn {
+            Turn::Planned => world.publisher().plan(&requests).unwrap(),
+            _ => world.publisher().publish(&requests).unwrap(),
+        };
+        let [a, broken, in_use, lost, never, outer, z] = results.as_slice() else { panic!() };
+        assert_eq!(a.as_ref().unwrap().turn, turn);
+        assert!(matches!(broken, Err(PublishError::Tree { .. })), "{broken:?}");
+        assert!(matches!(in_use, Err(PublishError::Store(_))), "{in_use:?}");
+        assert!(lost.is_err() || turn == Turn::Planned, "{lost:?}");
+        assert!(matches!(never, Err(PublishError::Store(_))), "{never:?}");
+        assert!(matches!(outer, Err(PublishError::Occupied { .. })), "{outer:?}");
+        assert_eq!(z.as_ref().unwrap().turn, turn);
     }
+    assert_eq!(world.seen("a"), files(ONE));
+    assert_eq!(world.seen("z"), files(TWO));
+    let listed = world.publisher().list().unwrap();
+    assert_eq!(listed.iter().map(|l| l.target.as_str()).collect::<Vec<_>>(), ["a", "z"]);
+    let root = fs::read_to_string(world.root().join("index.html")).unwrap();
+    assert!(root.contains("href=\"z/index.html\"") && !root.contains("broken"), "{root}");
 }
 
 /// Returns everything below a directory, sorted, with the directory.

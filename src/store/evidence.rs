@@ -86,7 +86,7 @@ fn fingerprint(text: &str) -> Result<Fingerprint, &'static str> {
 }
 
 fn repo_path(text: &str) -> Result<RepoPath, &'static str> {
-    RepoPath::new(text).map_err(|_| "the path could leave its tree")
+    RepoPath::new(text).map_err(|_| "a path is none that a tree may hold")
 }
 
 fn blob(sha256: &str, size: &str) -> Result<Measured, &'static str> {

@@ -1,6 +1,6 @@
 //! Upstreams that lie, break, change under a reader's hands, or are somebody else.
 
-use std::{fs, path::Path, process::Command};
+use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use crate::{
     clients::{have, ok, run},
@@ -258,4 +258,117 @@ fn a_file_that_changed_under_its_name_is_one_file_and_one_report() {
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("hello_1.0-1_all.deb") && said.contains("replaced under its name"), "{said}");
     world.hq.ok(["verify", "--full"]);
+}
+
+#[test]
+fn no_unsigned_file_of_upstreams_stands_for_ours() {
+    let world = World::with_files();
+    let rpm = world.upstreams.dir.join("rpm");
+    let evil =
+        "[tools]\nbaseurl=https://evil.example.org/\ngpgcheck=0\ngpgkey=https://evil.example.org/key\n";
+    let mut tree = String::from("[general]\n[tree]\n[checksums]\n");
+    let names = ["tools.repo", "tools.asc", "index.html", "images/boot.iso"];
+    for name in names {
+        writeln!(tree, "{name} = sha256:{}", sha256(evil.as_bytes())).unwrap();
+        write(&rpm, name, evil.as_bytes());
+    }
+    write(&rpm, ".treeinfo", tree.as_bytes());
+    world.hq.ok(["sync", "tools"]);
+    let output = run(&mut world.hq.command(["publish", "tools"]));
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for name in &names[..3] {
+        assert!(said.contains(&format!("upstream's `{name}` is left out")), "{name}: {said}");
+        let published = fs::read_to_string(world.hq.published("tools").join(name)).unwrap();
+        assert!(!published.contains("evil"), "{name}: {published}");
+    }
+    let repo = fs::read_to_string(world.hq.published("tools/tools.repo")).unwrap();
+    assert!(repo.contains("\ngpgcheck=1\nrepo_gpgcheck=1\n"), "{repo}");
+    let key = fs::read_to_string(world.hq.published("tools/tools.asc")).unwrap();
+    assert!(key.starts_with("-----BEGIN PGP PUBLIC KEY BLOCK-----"), "{key}");
+    assert_eq!(fs::read_to_string(world.hq.published("tools/images/boot.iso")).unwrap(), evil);
+
+    // nor does one that an index of an APT repository names for a package
+    let mut world = World::with_files();
+    for (n, name) in ["debian.sources", "debian.asc", "index.html/x"].into_iter().enumerate() {
+        let (size, digest) = (evil.len(), sha256(evil.as_bytes()));
+        let stanzas = &mut world.upstreams.apt.extra_stanzas;
+        writeln!(stanzas, "Package: evil{n}\nVersion: 1\nArchitecture: all\nFilename: {name}").unwrap();
+        writeln!(stanzas, "Size: {size}\nSHA256: {digest}\n").unwrap();
+    }
+    world.upstreams.publish();
+    for name in ["debian.sources", "debian.asc", "index.html/x"] {
+        write(&world.upstreams.dir.join("debian"), name, evil.as_bytes());
+    }
+    world.hq.ok(["sync", "debian"]);
+    world.hq.ok(["publish", "debian"]);
+    for (name, ours) in [
+        ("debian.sources", "Signed-By:"),
+        ("debian.asc", "BEGIN PGP PUBLIC KEY BLOCK"),
+        ("index.html", "generator"),
+    ] {
+        let published = fs::read_to_string(world.hq.published("debian").join(name)).unwrap();
+        assert!(published.contains(ours) && !published.contains("evil.example"), "{name}: {published}");
+    }
+}
+
+#[test]
+fn a_path_that_could_never_be_published_is_refused_when_it_is_met() {
+    for name in [".chantal-tree", "pool/.chantal-tree/x.deb"] {
+        let mut world = World::with_files();
+        world.upstreams.apt.extra_stanzas = format!(
+            "Package: evil\nVersion: 1\nArchitecture: all\nFilename: {name}\nSize: 3\nSHA256: {}\n\n",
+            sha256(b"abc")
+        );
+        world.upstreams.publish();
+        refused(&world.hq, "debian", 1, &["Packages", ".chantal-tree", "kept for the list"]);
+    }
+}
+
+#[test]
+fn a_page_that_stands_where_treeinfo_was_is_refused() {
+    let world = World::with_files();
+    for page in ["<!DOCTYPE html>\n<html>please sign in</html>\n", ""] {
+        write(&world.upstreams.dir.join("rpm"), ".treeinfo", page.as_bytes());
+        refused(&world.hq, "tools", 1, &["`.treeinfo`", "`[general]` or `[tree]`"]);
+    }
+}
+
+#[test]
+fn a_package_in_the_place_of_an_index_is_refused() {
+    let mut world = World::with_files();
+    world.upstreams.apt.extra_stanzas = format!(
+        "Package: evil\nVersion: 1\nArchitecture: all\nFilename: dists/stable/InRelease\nSize: 3\nSHA256: {}\n\n",
+        sha256(b"abc")
+    );
+    world.upstreams.publish();
+    refused(&world.hq, "debian", 1, &["dists/stable/InRelease", "listed twice with different content"]);
+}
+
+#[test]
+fn what_cannot_be_published_holds_nothing_else_back() {
+    let world = World::with_files();
+    world.hq.ok(["sync"]);
+    fs::create_dir_all(world.hq.published("debian")).unwrap();
+    for json in [false, true] {
+        let mut command = world.hq.command(["publish"]);
+        if json {
+            command.arg("--json");
+        }
+        let output = run(&mut command);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("cannot publish `debian`"), "{said}");
+        assert!(world.hq.published("tools/repodata/repomd.xml").is_file());
+        assert!(world.hq.published("wheels/simple").is_dir());
+        if json {
+            let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let rows = object["published"].as_array().unwrap();
+            let outcomes: Vec<_> = rows.iter().map(|row| row["outcome"].as_str().unwrap()).collect();
+            assert_eq!(outcomes, ["failed", "unchanged", "unchanged"]);
+            assert!(rows[0]["error"].as_str().unwrap().contains("not published by this program"), "{object}");
+        }
+    }
+    fs::remove_dir(world.hq.published("debian")).unwrap();
+    world.hq.ok(["publish"]);
 }

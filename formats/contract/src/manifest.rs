@@ -150,7 +150,7 @@ impl Line {
                 Self::Doc { kind: kind.into(), key: key.into(), record: digest(field()?)? }
             }
             "file" => {
-                let path = RepoPath::new(field()?).map_err(|_| "the path could leave its tree")?;
+                let path = RepoPath::new(field()?).map_err(|_| "a path is none that a tree may hold")?;
                 let (sha256, size, role) = (field()?, field()?, field()?);
                 let entry = match role {
                     "absent" if sha256 == "-" && size == "-" => Entry::Absent,
@@ -175,7 +175,7 @@ impl Line {
                     .by_ref()
                     .map(RepoPath::new)
                     .collect::<Result<Vec<_>, _>>()
-                    .map_err(|_| "a path could leave its tree")?;
+                    .map_err(|_| "a path is none that a tree may hold")?;
                 if !files.is_sorted_by(|a, b| a < b) {
                     return Err("a package's paths do not rise");
                 }

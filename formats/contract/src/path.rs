@@ -6,10 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{PATH_BYTES, SEGMENT_BYTES};
 
+/// The name of the list that every published tree carries of what it holds; no file of a repository may be called so.
+pub const TREE_LIST: &str = ".chantal-tree";
+
 /// A relative path of UTF-8 segments joined by `/` that cannot leave its tree.
 ///
 /// It never holds an empty, `.` or `..` segment, a leading or trailing `/`, a control character, NUL or a backslash; a
-/// segment is at most 255 bytes and the whole at most 1024. It is the literal name, never percent-encoded.
+/// segment is at most 255 bytes and the whole at most 1024. No segment is [`TREE_LIST`], by which published trees are told
+/// from anything else. It is the literal name, never percent-encoded.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RepoPath(Box<str>);
@@ -40,6 +44,9 @@ pub enum PathFault {
     /// A control character, a NUL or a backslash.
     #[error("holds a control character or a backslash")]
     Character,
+    /// A segment is [`TREE_LIST`].
+    #[error("holds the segment `{TREE_LIST}`, which is kept for the list in a published tree")]
+    Reserved,
 }
 
 impl PathError {
@@ -70,6 +77,8 @@ impl RepoPath {
             Some(PathFault::Character)
         } else if text.split('/').any(|s| matches!(s, "" | "." | "..")) {
             Some(PathFault::Segment)
+        } else if text.split('/').any(|s| s == TREE_LIST) {
+            Some(PathFault::Reserved)
         } else {
             None
         };
@@ -185,6 +194,18 @@ mod tests {
         }
         for good in ["a", "a/b", "...", "a/..b", ".hidden", "libc++-1^git~2.rpm", "ü/é"] {
             assert_eq!(RepoPath::new(good).unwrap().as_str(), good);
+        }
+    }
+
+    #[test]
+    fn refuses_the_name_of_a_trees_list_anywhere() {
+        for bad in [".chantal-tree", ".chantal-tree/x", "a/.chantal-tree", "a/.chantal-tree/b"] {
+            let error = RepoPath::new(bad).unwrap_err();
+            assert_eq!(error.fault(), PathFault::Reserved);
+            assert!(error.to_string().contains("`.chantal-tree`"), "{error}");
+        }
+        for good in ["chantal-tree", ".chantal-tree2", "x.chantal-tree/a"] {
+            assert!(RepoPath::new(good).is_ok(), "{good}");
         }
     }
 

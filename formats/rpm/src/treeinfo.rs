@@ -21,14 +21,18 @@ pub(crate) struct Tree {
 ///
 /// What has a checksum must be there; what is named without one may be missing. The `repomd.xml` of the tree and of the
 /// repositories below it are left out: this repository's is walked for itself, and the others are repositories of their own.
+/// Every `.treeinfo` has a section `[general]` or `[tree]`; what has neither is refused, as it is the page of a portal, an
+/// empty file or half of one, and a mirror without its installer would pass for whole.
 pub(crate) fn read(file: &RepoPath, bytes: &[u8]) -> Result<Tree, FormatError> {
     let mut found: BTreeMap<RepoPath, Option<Checksum>> = BTreeMap::new();
     let mut notices = Vec::new();
     let mut section = "";
-    let Ok(text) = str::from_utf8(bytes) else {
-        let notices = vec!["is not UTF-8 and was not looked into".into()];
-        return Ok(Tree { files: Vec::new(), notices });
+    let mut is_treeinfo = false;
+    let refuse = |found: &str| {
+        let expected = "a section `[general]` or `[tree]`, as every `.treeinfo` has";
+        FormatError::malformed(file, "the whole file", expected, found)
     };
+    let text = str::from_utf8(bytes).map_err(|_| refuse("bytes that are not UTF-8"))?;
     for line in text.lines() {
         // a line that begins with a blank continues a value; no value that counts here has two lines
         if line.is_empty() || line.starts_with(['#', ';', ' ', '\t']) {
@@ -36,6 +40,7 @@ pub(crate) fn read(file: &RepoPath, bytes: &[u8]) -> Result<Tree, FormatError> {
         }
         if let Some(name) = line.strip_prefix('[').and_then(|l| l.trim_end().strip_suffix(']')) {
             section = name.trim();
+            is_treeinfo |= matches!(section, "general" | "tree");
             continue;
         }
         let Some((key, value)) = line.split_once('=').or_else(|| line.split_once(':')) else {
@@ -69,6 +74,9 @@ pub(crate) fn read(file: &RepoPath, bytes: &[u8]) -> Result<Tree, FormatError> {
             let limit = LISTED_INDEXES as u64;
             return Err(FormatError::Limit { file: file.clone(), what: "the number of files", limit });
         }
+    }
+    if !is_treeinfo {
+        return Err(refuse(text.trim_start()));
     }
     let files = found.into_iter().map(|(path, checksum)| {
         let absent = if checksum.is_some() { Absent::Fatal } else { Absent::Allowed };

@@ -127,12 +127,12 @@ impl World {
 
     pub fn publish(&self, addresses: &[&str]) -> Result<Vec<Outcome>, PublishError> {
         let requests: Vec<Request> = addresses.iter().map(|a| Self::request(a)).collect();
-        self.publisher().publish(&requests)
+        self.publisher().publish(&requests)?.into_iter().collect()
     }
 
     pub fn plan(&self, addresses: &[&str]) -> Result<Vec<Outcome>, PublishError> {
         let requests: Vec<Request> = addresses.iter().map(|a| Self::request(a)).collect();
-        self.publisher().plan(&requests)
+        self.publisher().plan(&requests)?.into_iter().collect()
     }
 
     /// Returns what clients see of a repository, without what we put beside it.

@@ -62,12 +62,17 @@ pub(super) fn plan(
 ) -> Result<Plan, SyncError> {
     let mut payloads = std::mem::take(&mut gathered.files);
     payloads.extend(chosen);
-    let mut payloads = payload::distinct(payloads)?;
+    let payloads = payload::distinct(payloads)?;
     // what the walk has read or made already is not fetched again
-    payloads.retain(|p| {
-        let read = gathered.fed.get(&p.path).is_some_and(|fed| fed.keep == chantal_contract::Keep::Tree);
-        !read && !gathered.derived.contains_key(&p.path)
-    });
+    let mut fetched = Vec::with_capacity(payloads.len());
+    for payload in payloads {
+        let read = gathered.fed.get(&payload.path).filter(|fed| fed.keep == chantal_contract::Keep::Tree);
+        match read.map(|fed| fed.measured).or_else(|| gathered.derived.get(&payload.path).copied()) {
+            Some(there) => agree(supply, &payload, there)?,
+            None => fetched.push(payload),
+        }
+    }
+    let payloads = fetched;
     let before = former.map(|former| former_of(former, &payloads)).transpose()?.unwrap_or_default();
     let mut plan = Plan { planned: Vec::with_capacity(payloads.len()), fetch: Tally::default() };
     let looked_at = proof.packages() != Policy::Off;
@@ -90,6 +95,22 @@ pub(super) fn plan(
         plan.planned.push(Planned { payload, here, vet });
     }
     Ok(plan)
+}
+
+/// Refuses a payload whose path holds other bytes than it promises: an index, say.
+fn agree(supply: &Supply<'_>, payload: &Payload, there: Measured) -> Result<(), SyncError> {
+    let expect = payload.expect();
+    if supply::meets(&supply.batch, there, &expect)? {
+        return Ok(());
+    }
+    let promised = match (expect.checksums.first(), expect.size) {
+        (Some(checksum), Some(size)) => format!("{checksum} ({size} bytes)"),
+        (Some(checksum), None) => checksum.to_string(),
+        (None, Some(size)) => format!("{size} bytes"),
+        (None, None) => format!("at most {} bytes", expect.limit),
+    };
+    let one = format!("sha256:{} ({} bytes), as it was read", there.sha256, there.size);
+    Err(SyncError::Conflict { path: payload.path.clone(), one, other: promised })
 }
 
 /// Returns what the former state had at the payloads' paths.

@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod fake;
+mod occupied;
 mod real;
 mod sources;
 use fake::{Fake, Keys};

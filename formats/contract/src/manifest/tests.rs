@@ -67,6 +67,7 @@ fn accepts_one_form_only() {
         ("plus sign", &good.replace("\t1\tpayload", "\t+1\tpayload")),
         ("newer", &good.replacen("\t1\t", "\t2\t", 1)),
         ("leaves its tree", &good.replace("file\ta", "file\t../a")),
+        ("the list of a published tree", &good.replace("file\ta", "file\t.chantal-tree")),
         (
             "upper-case digest",
             &good.replacen(&Digest::of(b"1").hex(), &Digest::of(b"1").hex().to_uppercase(), 1),

@@ -89,6 +89,9 @@ fn a_repomd_that_contradicts_itself_is_refused() {
     assert!(error.to_string().contains("a checksum"), "{error}");
     let answer = refused(&Upstream::default().with("repodata/repomd.xml", "<html>captive portal</html>"));
     assert!(answer.to_string().contains("expected `repomd`"), "{answer}");
+    let portal = upstream("", &[]).with(".treeinfo", "<html>captive portal</html>");
+    let answer = refused(&portal).to_string();
+    assert!(answer.contains("`.treeinfo`") && answer.contains("captive portal"), "{answer}");
 }
 
 /// Changes every byte of each kind of document, in several ways, and wants an answer every time.
@@ -97,7 +100,7 @@ fn every_changed_byte_is_survived() {
     let repomd_text = repomd(&data("primary", "repodata/p", b"x", b"x"));
     let primary_text = primary(&package("a", "1", "noarch", "a.rpm"));
     let deltas = "<prestodelta><newpackage><delta><filename>a.drpm</filename><size>1</size></delta></newpackage></prestodelta>";
-    let tree = "[checksums]\na/b = md5:00000000000000000000000000000000\n[images-x]\nkernel = a/b\n";
+    let tree = "[tree]\n[checksums]\na/b = md5:00000000000000000000000000000000\n[images-x]\nkernel = a/b\n";
     let metalink = "<metalink><files><file name=\"repomd.xml\"><size>1</size></file></files></metalink>";
     let file = RepoPath::new("x").unwrap();
     let mut answers = 0;

@@ -66,7 +66,7 @@ fn carries_every_listed_file_and_reads_packages() {
             ("filelists", "repodata/f.xml", b"not read"),
             ("modules", "repodata/m.yaml", b"stream: 2.10\n"),
             ("group_gz", "repodata/g.xml.gz", b"not read"),
-            ("updateinfo", "repodata/u.xml", b"not read"),
+            ("updateinfo", "repodata/u.xml", b"<updates/>"),
             ("productid", "repodata/productid", b"not read"),
             ("primary_db", "repodata/p.sqlite.bz2", b"not read"),
             ("primary_zck", "repodata/p.zck", b"not read"),
@@ -210,7 +210,7 @@ fn an_installer_tree_comes_along() {
     let images = Digest::of(b"kernel");
     let tree = format!(
         "[checksums]\nimages/boot.iso = sha256:{images}\nrepodata/repomd.xml = sha256:{images}\n\
-         [images-x86_64]\nkernel = images/vmlinuz\nboot.iso = images/boot.iso\n[stage2]\nmainimage = images/install.img\n"
+         [images-x86_64]\nkernel = images/vmlinuz\nboot.iso = images/boot.iso\n[stage2]\nmainimage = images/install.img\n[tree]\narch = x86_64\n"
     );
     let extra = format!(
         "{{\"header\":{{\"version\":\"1.0\"}},\"data\":[{{\"file\":\"EULA\",\"size\":6,\

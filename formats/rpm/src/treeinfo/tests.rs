@@ -57,35 +57,46 @@ fn names_every_image_and_stage2() {
 fn paths_are_confined() {
     for bad in ["../vmlinuz", "/boot/vmlinuz", "images/../../x", "a\\b", "a//b", "."] {
         for text in [
-            format!("[images-x]\nkernel = {bad}\n"),
+            format!("[general]\n[images-x]\nkernel = {bad}\n"),
             format!("[checksums]\n{bad} = md5:{}\n", "0".repeat(32)),
         ] {
             assert!(matches!(parse(&text), Err(FormatError::Path { .. })), "{text}");
         }
     }
-    assert_eq!(parse("[images-x]\nkernel = ./vmlinuz\n").unwrap().files[0].path.as_str(), "vmlinuz");
+    assert_eq!(parse("[tree]\n[images-x]\nkernel = ./vmlinuz\n").unwrap().files[0].path.as_str(), "vmlinuz");
 }
 
 #[test]
-fn what_is_no_treeinfo_names_nothing() {
-    assert_eq!(parse("<!DOCTYPE html><html><a href=\"x\">not found</a></html>").unwrap(), Tree::default());
-    assert_eq!(parse("").unwrap(), Tree::default());
-    let binary = read(&RepoPath::new(".treeinfo").unwrap(), b"\xff\xfe").unwrap();
-    assert_eq!(binary.notices, ["is not UTF-8 and was not looked into"]);
+fn what_is_no_treeinfo_is_refused() {
+    let html = "<!DOCTYPE html>\n<html><a href=\"x\">please sign in</a></html>\n";
+    for text in [html, "", "\n\n", "[checksums]\n", "; [general]\n", "[general\n", "[generally]\n"] {
+        let error = parse(text).unwrap_err();
+        assert!(matches!(error, FormatError::Malformed { .. }), "{text}: {error}");
+        let said = error.to_string();
+        assert!(said.contains("`.treeinfo`") && said.contains("`[general]` or `[tree]`"), "{text}: {said}");
+    }
+    let said = parse(html).unwrap_err().to_string();
+    assert!(said.contains("<!DOCTYPE html>"), "{said}");
+    let binary = read(&RepoPath::new(".treeinfo").unwrap(), b"[general]\n\xff\xfe").unwrap_err();
+    assert!(binary.to_string().contains("not UTF-8"), "{binary}");
+    for text in ["[general]", "[tree]\r\n", "# a comment\n[ tree ]\narch = x86_64\n"] {
+        assert_eq!(parse(text).unwrap(), Tree::default(), "{text}");
+    }
 }
 
 #[test]
 fn checksums_are_checked_or_told() {
-    assert!(matches!(parse("[checksums]\na = sha256:00\n"), Err(FormatError::Digest { .. })));
-    let tree = parse("[checksums]\na = whirlpool:00\n").unwrap();
+    assert!(matches!(parse("[tree]\n[checksums]\na = sha256:00\n"), Err(FormatError::Digest { .. })));
+    let tree = parse("[tree]\n[checksums]\na = whirlpool:00\n").unwrap();
     assert_eq!(tree.notices, ["the checksum of `a` is of no known type"]);
     assert_eq!(tree.files[0].absent, Absent::Allowed);
 }
 
 #[test]
 fn the_number_of_files_keeps_its_limit() {
-    let many =
-        |n: usize| (0..n).fold(String::from("[images-x]\n"), |text, i| text + &format!("i{i} = {i}\n"));
+    let many = |n: usize| {
+        (0..n).fold(String::from("[tree]\n[images-x]\n"), |text, i| text + &format!("i{i} = {i}\n"))
+    };
     assert_eq!(parse(&many(LISTED_INDEXES)).unwrap().files.len(), LISTED_INDEXES);
     assert!(matches!(parse(&many(LISTED_INDEXES + 1)), Err(FormatError::Limit { .. })));
 }
