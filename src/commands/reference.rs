@@ -127,7 +127,7 @@ pub fn configuration() -> String {
         "# Configuration\n\n<!-- generated from the code; `CHANTAL_BLESS=1 cargo test` writes it anew -->\n\n\
          YAML. The file is that of `--config`, else `$CHANTAL_CONFIG`, `./chantal.yaml`, `~/.config/chantal/chantal.yaml`, \
          `/etc/chantal/chantal.yaml`. Unknown keys, wrong types and keys that stand twice are refused with file, line and column. \
-         `${NAME}` is replaced from the environment, and a missing variable is an error; `$${` stands for `${`. Paths are relative \
+         `${NAME}` is replaced from the environment, and a missing variable is an error; `$${` stands for `${`; between braces or brackets a value with `${NAME}` is quoted. Paths are relative \
          to the directory of the file that they stand in. Secrets never stand in it: files or environment variables are named \
          that hold them. `chantal config schema` prints this as a JSON schema, `chantal config show` what is in force.\n",
     );
