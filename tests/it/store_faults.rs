@@ -235,7 +235,11 @@ fn a_receiver_that_lost_its_packages_gets_them_from_its_bundles_again() {
     // A blob that rotted is put aside, and comes back as well.
     let blobs = contents(&world.plant.dir.join("store/pool/sha256"));
     let packages = contents(&world.plant.published("debian"));
-    let package = packages.into_iter().find(|(name, _)| name.ends_with(".deb")).unwrap().1;
+    let package = packages
+        .into_iter()
+        .find(|(name, _)| name.contains("_amd64.deb") || name.contains("_all.deb"))
+        .unwrap()
+        .1;
     let (path, mut bytes) = blobs.into_iter().find(|(_, bytes)| *bytes == package).unwrap();
     let path = world.plant.dir.join("store/pool/sha256").join(path);
     bytes[0] ^= 1;
