@@ -20,6 +20,7 @@ pub mod receipt;
 mod repair;
 mod review;
 mod sorter;
+mod spread;
 mod strays;
 mod survey;
 mod volume;
@@ -42,6 +43,7 @@ pub use own::{OwnTrust, document, own_document, signers};
 pub use receipt::{Applied, Backwards, Heard, ReceiptFault};
 pub use repair::Damage;
 pub use review::between;
+pub use spread::{Onto, Share, Spread, SpreadRequest, plan_spread, spread};
 pub use survey::Policies;
 
 /// Writes a bundle, or finds that nothing is new; see [`ExportRequest`]. What the store lacks for it is named with who needs it.

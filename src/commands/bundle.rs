@@ -1,6 +1,7 @@
 //! `chantal bundle`: looks at bundles, proves them, lists what was carried.
 
 mod review;
+mod spread;
 
 use std::path::PathBuf;
 
@@ -79,6 +80,11 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Copy a bundle onto several media, the small files onto each
+    ///
+    /// Each volume and parity file goes onto one medium, and everything is held against the signed manifest as it is read. A medium
+    /// has the bundle's directory under its name once all of its share is there; run again, the command does what is left to do.
+    Spread(spread::Args),
     /// List the bundles that were exported or imported here, and those that wait for volumes
     List,
 }
@@ -92,6 +98,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
             let (key, out) = (key.as_deref(), out.as_deref());
             review::approve(&review::Wish { dir, yes: *yes, key, out }, context)
         }
+        Verb::Spread(args) => spread::run(args, context),
         Verb::List => list(context),
     }
 }

@@ -154,6 +154,30 @@ pub enum TransferError {
         /// What was free for it, in bytes.
         free: u64,
     },
+    /// A bundle is to be spread, and a file of it is not at hand.
+    #[error("`{}` lacks `{name}`: only a whole bundle is spread", path.display())]
+    NotWhole {
+        /// The bundle's directory.
+        path: PathBuf,
+        /// The first file that is missing.
+        name: String,
+    },
+    /// A file of a bundle has room on no medium.
+    #[error(
+        "{bundle}: `{name}` of {size} bytes fits on no medium: of {media} the emptiest has room for {room}"
+    )]
+    Misfit {
+        /// The bundle.
+        bundle: BundleName,
+        /// The file.
+        name: String,
+        /// Its size in bytes.
+        size: u64,
+        /// How many media there are.
+        media: usize,
+        /// The most that one of them takes beside the small files, in bytes.
+        room: u64,
+    },
     /// A directory stands where the bundle would.
     #[error("`{}` exists and is not the bundle that would be written there", path.display())]
     Exists {

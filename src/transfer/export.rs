@@ -30,7 +30,10 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 pub use out::OutFault;
+pub(super) use out::expect as expect_out;
 pub use plan::{ExportPlan, PlannedState};
+pub(super) use reread::compare as read_back;
+pub(super) use seal::{expect_space, free, sync_dir};
 
 use self::{
     deltas::Travellers,
@@ -295,7 +298,7 @@ fn write(
     shelf.put(manifest::REVIEW_HTML, &made.html)?;
     seal::write(&mut shelf, &manifest, request.keys)?;
     if request.after_write == AfterWrite::ReadBack {
-        reread::compare(&shelf, reporter)?;
+        reread::compare(&shelf.dir, shelf.written(), reporter)?;
     }
     shelf.publish(&plan.path)?;
     Ok(Written::new(plan, manifest, How::Now))
@@ -308,7 +311,7 @@ pub(super) const NO_REVIEW: ReviewFiles = {
 };
 
 /// Says of a full medium what would have been needed; what was written is removed by then.
-fn full(out: &Path, needed: u64, fault: TransferError) -> TransferError {
+pub(super) fn full(out: &Path, needed: u64, fault: TransferError) -> TransferError {
     match fault {
         TransferError::Io { path, source }
             if source.kind() == io::ErrorKind::StorageFull && path.starts_with(out) =>

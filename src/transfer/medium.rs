@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::Read,
+    io::{ErrorKind, Read},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +15,7 @@ use chantal_bundle::{
     trust::Link,
 };
 use chantal_contract::{
-    Expect,
+    Digest, Expect, Measured,
     limits::{BUNDLE_MANIFEST_BYTES, SIGNATURES, SSHSIG_BYTES, TRUST_BYTES, TRUST_VERSION},
 };
 
@@ -237,23 +237,42 @@ pub(super) fn is_signature(name: &str, prefix: &str) -> bool {
 /// Holds a bundle's review files against what its manifest says; those that do not lie there are no fault, nor are those that nobody
 /// can have read, as the medium fails in them.
 pub(super) fn expect_review(dir: &Path, signed: &ReviewFiles) -> Result<(), TransferError> {
-    'files: for (name, file) in [(manifest::REVIEW_JSON, signed.json), (manifest::REVIEW_HTML, signed.html)] {
+    for (name, file) in [(manifest::REVIEW_JSON, signed.json), (manifest::REVIEW_HTML, signed.html)] {
         let path = dir.join(name);
-        if !is_file(&path) {
-            continue;
+        if is_file(&path) {
+            let expected = Measured { sha256: file.sha256, size: file.size };
+            match measure(&path, Some(&expected), &mut |_| Ok(())) {
+                Ok(_) | Err(TransferError::Io { .. }) => {}
+                Err(fault) => return Err(fault),
+            }
         }
-        let mut measurer = Expect::exactly(file.size, vec![file.sha256.into()]).measure();
-        let mut input = open(&path)?;
-        let mut buffer = vec![0; 1 << 16];
-        let altered = |mismatch| TransferError::Altered { path: path.clone(), mismatch };
-        loop {
-            let Ok(n) = input.read(&mut buffer) else { continue 'files };
-            let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else { break };
-            measurer.update(bytes).map_err(altered)?;
-        }
-        measurer.finish().map_err(altered)?;
     }
     Ok(())
+}
+
+/// Reads a file of a medium, shows its bytes piece by piece, and returns its digest; where it is known what the file is, another one
+/// is refused.
+pub(super) fn measure(
+    path: &Path,
+    expected: Option<&Measured>,
+    see: &mut dyn FnMut(&[u8]) -> Result<(), TransferError>,
+) -> Result<Digest, TransferError> {
+    let expect = expected
+        .map_or(Expect::at_most(u64::MAX), |known| Expect::exactly(known.size, vec![known.sha256.into()]));
+    let mut measurer = expect.measure();
+    let altered = |mismatch| TransferError::Altered { path: path.into(), mismatch };
+    let mut input = open(path)?;
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        let n = match input.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read.map_err(|e| TransferError::io(path, e))?,
+        };
+        let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else { break };
+        measurer.update(bytes).map_err(altered)?;
+        see(bytes)?;
+    }
+    measurer.finish().map(|measured| measured.sha256).map_err(altered)
 }
 
 /// Returns where a bundle's index would lie, if it does.

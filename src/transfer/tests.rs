@@ -29,6 +29,7 @@ mod hostile;
 mod journeys;
 mod receipts;
 mod repair;
+mod spreads;
 mod thefts;
 
 fn at(second: i64) -> Timestamp {

@@ -23,6 +23,7 @@ mod repair;
 mod review;
 mod served;
 mod specification;
+mod spread;
 mod store_faults;
 mod surface;
 mod trust;

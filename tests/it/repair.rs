@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A world whose bundles have several volumes, and parity.
-fn protected(more: &str) -> World {
+pub fn protected(more: &str) -> World {
     let mut world = World::with_files();
     for number in 0_u64..6 {
         let mut state = number + 77;
@@ -35,7 +35,7 @@ fn protected(more: &str) -> World {
 }
 
 /// Syncs and exports with more arguments; returns the bundle and what was said.
-fn export(world: &World, args: &[&str]) -> (PathBuf, String) {
+pub fn export(world: &World, args: &[&str]) -> (PathBuf, String) {
     world.hq.ok(["sync"]);
     let out = world.dir.path().join("media");
     fs::create_dir_all(&out).unwrap();

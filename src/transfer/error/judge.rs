@@ -157,6 +157,12 @@ impl TransferError {
             ),
             Self::Out { path, source } => Some(source.hint(path)),
             Self::Io { source, .. } => device(source),
+            Self::NotWhole { .. } => Some(
+                "bring all files of the bundle into one directory first; `chantal bundle verify DIR` lists what is missing".into(),
+            ),
+            Self::Misfit { .. } => Some(
+                "name one more medium (`--onto DIR`) or a larger one; a file larger than a medium wants an export with a smaller `--volume-size`".into(),
+            ),
             Self::Exists { path } => Some(format!("move `{}` away", path.display())),
             Self::NoSpace { .. } => Some("`chantal gc` frees what no snapshot needs".into()),
             Self::WrongSite { addressee, .. } => {
