@@ -32,8 +32,8 @@ use crate::{report::Reporter, store::Store};
 pub use approval::{Approval, Looked, approve, look};
 pub use error::{MissingBase, TransferError};
 pub use export::{
-    AfterWrite, ExportPlan, ExportRequest, How, OutFault, PlannedState, VOLUME_SIZE, Weight, Written,
-    plan_export, weigh,
+    AfterWrite, ExportPlan, ExportRequest, How, News, OutFault, PlannedState, Unchanged, VOLUME_SIZE, Weight,
+    Written, plan_export, weigh,
 };
 pub use held::Since;
 pub use import::{ImportOutcome, Imported, Rules, import};

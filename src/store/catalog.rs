@@ -96,6 +96,8 @@ pub struct Exported {
     pub delivery: Delivery,
     /// The fingerprints of the keys that signed it.
     pub signed: Vec<String>,
+    /// The newest version of this site's trust document that it carries; none where an older program noted none.
+    pub trust: Option<u32>,
 }
 
 /// What a site signed that it holds.

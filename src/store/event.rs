@@ -112,6 +112,9 @@ pub enum Event {
         /// The fingerprints of the keys that signed it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         signed: Vec<String>,
+        /// The newest version of this site's trust document that it carries.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trust: Option<u32>,
     },
     /// A site signed a receipt: from then on it is believed to hold what that lists, and nothing else.
     Acknowledged {

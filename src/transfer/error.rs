@@ -538,6 +538,18 @@ pub enum TransferError {
         /// The repository.
         repository: Name,
     },
+    /// A state replaces what another collector brings.
+    #[error("{bundle} brings repository `{repository}`, which collector `{from}` brings here")]
+    OtherCollector {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+        /// Whose bundles brought it until now.
+        from: SiteName,
+        /// Whose bundle this is.
+        by: SiteName,
+    },
     /// Some volumes were read and are damaged; what was good stays.
     #[error("{bundle}: {} of its volumes are damaged: {}", damaged.len(), List(damaged))]
     Damaged {

@@ -31,7 +31,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use out::OutFault;
 pub(super) use out::expect as expect_out;
-pub use plan::{ExportPlan, PlannedState};
+pub use plan::{ExportPlan, News, PlannedState};
 pub(super) use reread::compare as read_back;
 pub(super) use seal::{expect_space, free, sync_dir};
 
@@ -66,6 +66,8 @@ pub struct ExportRequest<'a> {
     pub out: &'a Path,
     /// What the site is believed to hold.
     pub since: Since,
+    /// What is done where the site holds everything.
+    pub unchanged: Unchanged,
     /// The largest size of a volume, in bytes.
     pub volume_size: u64,
     /// How much parity is written beside the volumes.
@@ -80,6 +82,16 @@ pub struct ExportRequest<'a> {
     pub expected_next_by: Option<Timestamp>,
     /// The keys that sign it: the site's own, and more where the trust document asks for more.
     pub keys: &'a [&'a SiteKey],
+}
+
+/// What is done where nothing is new to a site, not even a trust document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unchanged {
+    /// No bundle is made.
+    #[default]
+    Skip,
+    /// A bundle says so, and by when the next one follows.
+    Say,
 }
 
 /// What is done with a bundle once it is written.
@@ -107,6 +119,8 @@ pub struct Written {
     pub without: Vec<Name>,
     /// As in [`ExportPlan::unacknowledged`].
     pub unacknowledged: Option<String>,
+    /// As in [`ExportPlan::news`].
+    pub news: News,
     /// How it came about.
     pub how: How,
 }
@@ -120,6 +134,7 @@ impl Written {
             manifest,
             without: plan.without.clone(),
             unacknowledged: plan.unacknowledged.clone(),
+            news: plan.news,
             how,
         }
     }
@@ -405,6 +420,7 @@ fn note(store: &Store, request: &ExportRequest<'_>, written: &Written) -> Result
             Since::Last | Since::Named(_) => store::Delivery::Assumed,
         },
         signed: request.keys.iter().map(|key| key.fingerprint().to_string()).collect(),
+        trust: manifest.trust.last().map(|link| link.version),
     };
     store.journal().append(event, request.at)?;
     Ok(())

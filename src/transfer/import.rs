@@ -260,7 +260,7 @@ fn one(
     let Gathered { admitted, dirs, approvals } = bundle;
     let name = admitted.manifest.name()?;
     let _stream = store.lock(Lock::Site(&admitted.manifest.collector))?;
-    match check::standing(store, &admitted, &name)? {
+    match check::standing(store, &admitted, &name, rules.origins)? {
         Standing::Already(at) => {
             let before = again::Before { store, admitted: &admitted, name: &name, at };
             return before.bring_back(&dirs, loose.media, reporter);

@@ -27,6 +27,7 @@ mod chains;
 mod forged;
 mod hostile;
 mod journeys;
+mod news;
 mod receipts;
 mod repair;
 mod spreads;
@@ -67,6 +68,7 @@ struct Side {
     store: Store,
     key: SiteKey,
     parity: Option<Percent>,
+    unchanged: Unchanged,
     /// Whom it exports to.
     to: SiteName,
 }
@@ -80,7 +82,7 @@ impl Side {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(&dir.path().join("store"), &site(named), at(0)).unwrap();
         let key = key(&dir.path().join("key"));
-        let side = Self { dir, store, key, parity: None, to: site("plant-7") };
+        let side = Self { dir, store, key, parity: None, unchanged: Unchanged::Skip, to: site("plant-7") };
         side.trust(&side);
         side
     }
@@ -209,6 +211,7 @@ impl Side {
             repositories: &repositories,
             out,
             since: since.into(),
+            unchanged: self.unchanged,
             volume_size,
             parity: self.parity,
             after_write: AfterWrite::ReadBack,

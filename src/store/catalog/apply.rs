@@ -97,9 +97,9 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
                 )?;
             }
         }
-        Event::Exported { to, bundle, epoch, sequence, manifest, states, delivery, signed } => {
+        Event::Exported { to, bundle, epoch, sequence, manifest, states, delivery, signed, trust } => {
             db.execute(
-                "INSERT INTO exported VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO exported VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     number,
                     at_text,
@@ -110,7 +110,8 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
                     manifest.hex(),
                     json(states)?,
                     json(delivery)?,
-                    json(signed)?
+                    json(signed)?,
+                    trust
                 ],
             )?;
         }

@@ -124,7 +124,7 @@ impl Catalog {
         self.refresh()?;
         self.with(|db| {
             db.prepare_cached(
-                "SELECT number, at, site, bundle, epoch, sequence, manifest, states, delivery, signed
+                "SELECT number, at, site, bundle, epoch, sequence, manifest, states, delivery, signed, trust
                  FROM exported WHERE ?1 IS NULL OR site = ?1 ORDER BY number",
             )?
             .query_map(params![to.map(SiteName::as_str)], |row| {
@@ -139,6 +139,7 @@ impl Catalog {
                     states: json(row, 7)?,
                     delivery: json(row, 8)?,
                     signed: json(row, 9)?,
+                    trust: row.get(10)?,
                 })
             })?
             .collect()

@@ -52,6 +52,7 @@ impl TransferError {
             | Self::MissingRecord { .. }
             | Self::Patch { .. }
             | Self::Contradiction { .. }
+            | Self::OtherCollector { .. }
             | Self::TooLong { .. }
             | Self::NoFile { .. }
             | Self::Damaged { .. } => true,
@@ -168,6 +169,10 @@ impl TransferError {
             Self::WrongSite { addressee, .. } => {
                 Some(format!("carry it to site `{addressee}`, or export to this one"))
             }
+            Self::OtherCollector { repository, by, .. } => Some(format!(
+                "where `{repository}` is to come from `{by}` from now on, say so here: `repositories: [{{ name: {repository}, verify: {{ origin: {by} }} }}]`; \
+                 otherwise one of the two wants another name on its collector"
+            )),
             Self::OwnRepository { repository, .. } => Some(format!(
                 "rename one of the two repositories `{repository}`: a site either syncs one or receives it"
             )),

@@ -271,7 +271,7 @@ fn a_store_without_trust_in_itself_exports_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::create(&dir.path().join("store"), &site("hq"), at(0)).unwrap();
     let key = SiteKey::generate(&dir.path().join("key"), "", &Passphrase::None).unwrap();
-    let side = Side { dir, store, key, parity: None, to: site("plant-7") };
+    let side = Side { dir, store, key, parity: None, unchanged: Unchanged::Skip, to: site("plant-7") };
     side.state("bookworm", &[("a", b"a")], 1);
     let error = side.try_export(&["bookworm"], "none", VOLUME_SIZE).unwrap_err();
     assert!(matches!(error, TransferError::NoOwnTrust { .. }), "{error}");

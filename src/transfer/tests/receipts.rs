@@ -19,24 +19,24 @@ impl Side {
         chain.advance(&self.store, &link, at(300)).unwrap()
     }
 
-    fn believe_receipts_of(&self, other: &Side) {
+    pub(super) fn believe_receipts_of(&self, other: &Side) {
         let key = other.key.public();
         let site = other.store.site().clone();
         self.amend(&[&self.key], |change| change.add(key, TrustRole::Receiver, Some(&site)).unwrap());
     }
 
-    fn receipt(&self, second: i64) -> Vec<u8> {
+    pub(super) fn receipt(&self, second: i64) -> Vec<u8> {
         let receipt = make(&self.store, &site("hq"), at(second)).unwrap();
         seal(&receipt, &self.key).unwrap()
     }
 
-    fn hear(&self, file: &[u8]) -> Result<Applied, ReceiptFault> {
+    pub(super) fn hear(&self, file: &[u8]) -> Result<Applied, ReceiptFault> {
         apply(&self.store, file, Backwards::Refused, at(400))
     }
 }
 
 /// A collector that believes the receipts of a receiver that trusts it.
-fn acquainted() -> (Side, Side) {
+pub(super) fn acquainted() -> (Side, Side) {
     let (collector, receiver) = sides();
     collector.believe_receipts_of(&receiver);
     (collector, receiver)
@@ -202,6 +202,7 @@ fn missing_bundle(collector: &Side, receipt: &[u8]) -> Result<Option<Written>, T
         repositories: &[name("bookworm")],
         out: &collector.dir.path().join("out"),
         since: Since::Missing(Box::new(heard.receipt)),
+        unchanged: Unchanged::Skip,
         volume_size: VOLUME_SIZE,
         parity: None,
         after_write: AfterWrite::Trust,
