@@ -11,7 +11,7 @@ use chantal_contract::Digest;
 use jiff::Timestamp;
 
 use super::{
-    TransferError,
+    TransferError, accepted,
     admit::{self, Admitted},
     inspect::copy_index,
     medium, review,
@@ -173,7 +173,7 @@ pub(super) fn demand(
     loose: &[Vec<u8>],
 ) -> Result<Vec<KeyFingerprint>, TransferError> {
     let manifest = &admitted.manifest;
-    let Some(document) = admit::accepted_of(store, &manifest.collector)? else {
+    let Some(document) = accepted::document(store, &manifest.collector)? else {
         return Err(TransferError::NoTrust { path: admitted.dir.clone() });
     };
     let mut approvals = [Vec::new(), Vec::new()];

@@ -28,10 +28,10 @@ use jiff::Timestamp;
 use self::{check::Standing, rebuild::Missing};
 use super::{
     TransferError,
+    accepted::accept,
     admit::{self, Admitted},
     approval, medium,
     origin::{self, Demands},
-    own,
     repair::{Damage, Media},
     review, strays,
     survey::Policies,
@@ -133,17 +133,15 @@ pub fn import(
     let mut outcomes = Vec::new();
     let only_loose = found.bundles.is_empty();
     for dir in found.bundles {
-        let judged = admit::judge(store, &dir).and_then(|judged| {
-            accept(store, &judged.news, at)?;
-            for part in &judged.copied {
-                let subject = dir.display().to_string();
-                let text = format!("`{part}` is damaged and was read from `copy/`");
-                reporter.event(Report::Warning { subject: &subject, text: &text });
-            }
-            judged.verdict
-        });
+        let judged = admit::judge(store, &dir);
+        accept(store, &judged.news, at)?;
+        for part in &judged.copied {
+            let subject = dir.display().to_string();
+            let text = format!("`{part}` is damaged and was read from `copy/`");
+            reporter.event(Report::Warning { subject: &subject, text: &text });
+        }
         // trust may have moved on since a bundle was imported; that it was stays so
-        let judged = match judged {
+        let judged = match judged.verdict {
             Err(fault) => match admit::imported(store, &dir)? {
                 Some(known) => {
                     outcomes.push(again::unbelieved(store, &known, fault));
@@ -186,13 +184,19 @@ pub fn import(
             continue;
         }
         let outcome = one(store, bundle, loose, rules, at, reporter);
-        // what was imported already stands in the way of nothing
-        if outcome.as_ref().is_err_and(|fault| !matches!(fault, TransferError::NotBack { .. })) {
+        if outcome.as_ref().is_err_and(|fault| !stands_aside(fault)) {
             failed.insert(collector);
         }
         outcomes.push(outcome);
     }
     Ok(outcomes)
+}
+
+/// Tells whether what comes after a bundle in its stream may be tried though it failed: it was imported already, or its signer is shut
+/// out.
+fn stands_aside(fault: &TransferError) -> bool {
+    use crate::trust::TrustError::Revoked;
+    matches!(fault, TransferError::NotBack { .. } | TransferError::Untrusted { source: Revoked { .. }, .. })
 }
 
 /// Leaves out what is for other sites, where a medium that goes round brings something for this one.
@@ -209,11 +213,6 @@ fn pass_by(store: &Store, gathered: &mut BTreeMap<Place, Gathered>, reporter: &d
         }
         here(bundle)
     });
-}
-
-/// Records new trust documents at once, whatever becomes of the bundle that brought them.
-fn accept(store: &Store, news: &[admit::New], at: Timestamp) -> Result<(), TransferError> {
-    news.iter().try_for_each(|new| own::record(store, Some(&new.former), &new.document, &new.link, at))
 }
 
 /// Finds the bundles that were begun and wait for volumes; their manifests were believed then, and nothing was revoked since.
@@ -279,8 +278,8 @@ fn one(
         media.add(dir)?;
     }
     let proof = job.keep_front(&dirs, &media)?;
-    let origins = job.keep_origins(&dirs)?;
-    accept(store, &origins.news, at)?;
+    let origins = origin::take(store, &admitted.manifest.origins, &dirs, at)?;
+    admit::expect_still(store, &admitted)?;
     origins.expect(job.manifest(), rules.origins)?;
     let mut survey = rebuild::rebuild(&job)?;
     review::check(&admitted.manifest, job.index_file()?)?;

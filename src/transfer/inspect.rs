@@ -116,7 +116,7 @@ pub fn inspect(store: &Store, paths: &[PathBuf]) -> Result<Vec<Inspection>, Tran
 }
 
 fn look(store: &Store, dir: &Path) -> Result<Inspection, TransferError> {
-    let admit::Judged { verdict, copied, .. } = admit::judge(store, dir)?;
+    let admit::Judged { verdict, copied, .. } = admit::judge(store, dir);
     let admitted = verdict?;
     let at_hand = medium::volumes(dir)?.into_keys().collect();
     let mut notes = strays::unusable(dir, &admitted.manifest)?;

@@ -2,7 +2,10 @@
 
 use std::{io, path::Path};
 
-use chantal_bundle::{manifest, volume::UnpackError};
+use chantal_bundle::{
+    manifest::{self, ManifestError},
+    volume::UnpackError,
+};
 use chantal_contract::SiteName;
 
 use super::TransferError;
@@ -117,6 +120,11 @@ impl TransferError {
             Self::Altered { path, .. } if is_review(path) => Some(
                 "copy it again, or remove it: an import makes the review anew from the index. If somebody has read this one, compare \
                  it with the good one first, as it may have been altered on the way".into(),
+            ),
+            Self::Unwritable(ManifestError::Limit { .. }) => Some(
+                "let less travel: give the site fewer repositories in the configuration, or delete snapshots that it need not get \
+                 (`chantal snapshot delete`)"
+                    .into(),
             ),
             Self::OtherProof { .. } => Some("copy the directory `origin` of the bundle again".into()),
             Self::NothingThere { .. } => Some("`chantal sync` first".into()),
