@@ -37,7 +37,7 @@ pub use export::{
     AfterWrite, ExportPlan, ExportRequest, How, News, OutFault, PlannedState, Unchanged, VOLUME_SIZE, Weight,
     Written, plan_export, weigh,
 };
-pub use held::Since;
+pub use held::{Since, acknowledged_by};
 pub use import::{ImportOutcome, Imported, Rules, import};
 pub use inspect::{Inspection, Verification, VolumeVerdict, inspect, verify};
 pub use origin::Demands;

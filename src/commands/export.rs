@@ -137,7 +137,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     })?;
     let since = match &args.missing {
         Some(file) => {
-            let heard = transfer::receipt::read(&store, &receipt::read_file(file)?)?;
+            let heard = transfer::receipt::read_last(&store, &receipt::read_file(file)?)?;
             Since::Missing(Box::new(heard.receipt))
         }
         None => Since::from(args.since.as_str()),

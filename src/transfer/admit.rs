@@ -161,16 +161,23 @@ pub(super) fn believe(
     if manifest.trust != accepted::listed(&proof.trust) {
         return Err(TransferError::OtherChain { path: path.into() });
     }
-    if manifest.epoch != then.epoch {
-        let (bundle, epoch, version) = (manifest.name()?, then.epoch, then.version);
-        return Err(TransferError::WrongEpoch { bundle, epoch, version });
-    }
+    expect_epoch(&manifest, then)?;
     Ok((manifest, signers))
 }
 
-/// Refuses a bundle whose signer was revoked since it was admitted: by another bundle of the same import, or by a proof.
+fn expect_epoch(manifest: &Manifest, document: &TrustDocument) -> Result<(), TransferError> {
+    if manifest.epoch == document.epoch {
+        return Ok(());
+    }
+    let (bundle, epoch, version) = (manifest.name()?, document.epoch, document.version);
+    Err(TransferError::WrongEpoch { bundle, epoch, version })
+}
+
+/// Refuses a bundle whose signer was revoked since it was admitted, or whose epoch is over: by another bundle of the same import, or by
+/// a proof.
 pub(super) fn expect_still(store: &Store, admitted: &Admitted) -> Result<(), TransferError> {
     let Some(document) = accepted::document(store, &admitted.manifest.collector)? else { return Ok(()) };
     let untrusted = |source| TransferError::Untrusted { path: admitted.dir.clone(), source };
-    admitted.signed.iter().try_for_each(|key| expect_unrevoked(&document, key)).map_err(untrusted)
+    admitted.signed.iter().try_for_each(|key| expect_unrevoked(&document, key)).map_err(untrusted)?;
+    expect_epoch(&admitted.manifest, &document)
 }

@@ -192,11 +192,12 @@ pub fn import(
     Ok(outcomes)
 }
 
-/// Tells whether what comes after a bundle in its stream may be tried though it failed: it was imported already, or its signer is shut
-/// out.
+/// Tells whether what comes after a bundle in its stream may be tried though it failed: it was imported already, its signer is shut
+/// out, or its epoch is over.
 fn stands_aside(fault: &TransferError) -> bool {
     use crate::trust::TrustError::Revoked;
-    matches!(fault, TransferError::NotBack { .. } | TransferError::Untrusted { source: Revoked { .. }, .. })
+    use TransferError::{NotBack, Untrusted, WrongEpoch};
+    matches!(fault, NotBack { .. } | WrongEpoch { .. } | Untrusted { source: Revoked { .. }, .. })
 }
 
 /// Leaves out what is for other sites, where a medium that goes round brings something for this one.
@@ -316,6 +317,8 @@ fn one(
         job.note_pending(&have, proof, at)?;
     }
     vetted?;
+    // another import may have brought word of its signer meanwhile
+    admit::expect_still(store, &admitted)?;
     let kept_names = job.commit(proof, at)?;
     let manifest = admitted.manifest.clone();
     let (blobs, bytes) = (taken.blobs, taken.bytes);

@@ -82,7 +82,7 @@ pub(super) fn outbound(
     let mut sites = Vec::new();
     for site in &config.sites {
         let exports = store.catalog().exports(Some(&site.name))?;
-        let receipt = store.catalog().acknowledged(&site.name)?;
+        let receipt = transfer::acknowledged_by(store, &site.name)?;
         let place = receipt.as_ref().map(|r| (r.epoch, r.sequence));
         let under_way = |e: &&crate::store::Exported| {
             e.epoch == epoch && place.is_none_or(|place| (e.epoch, e.sequence) > place)

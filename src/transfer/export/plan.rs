@@ -10,7 +10,7 @@ use crate::{
     store::{Exported, StateRef, Store},
     transfer::{
         Since, TransferError,
-        held::{Held, held},
+        held::{Held, acknowledged_by, held},
         own,
     },
 };
@@ -138,7 +138,7 @@ fn unheard(
     exports: &[Exported],
 ) -> Result<Option<u32>, TransferError> {
     let Some((newest, _)) = store.catalog().trust(store.site())? else { return Ok(None) };
-    let signed_for = store.catalog().acknowledged(request.to)?.map(|receipt| receipt.trust);
+    let signed_for = acknowledged_by(store, request.to)?.map(|receipt| receipt.trust);
     let heard = match request.since {
         Since::Acknowledged => signed_for,
         // what was sent counts as arrived
@@ -218,7 +218,7 @@ pub(super) fn next_name(
     stream: &Stream,
 ) -> Result<BundleName, TransferError> {
     let epoch = own::epoch(store)?;
-    let signed_for = store.catalog().acknowledged(stream.site())?;
+    let signed_for = acknowledged_by(store, stream.site())?;
     let signed_for = signed_for.filter(|r| r.sequence > 0).map(|r| (r.epoch, r.sequence));
     let used = exports.iter().map(|e| (e.epoch, e.sequence)).chain(signed_for);
     let last = used.filter(|(of, _)| *of == epoch.get()).map(|(_, sequence)| sequence).max();

@@ -99,3 +99,19 @@ fn a_revocation_shuts_out_what_lies_beside_it_and_keeps_nothing_good_back() {
         assert_eq!(site.store.catalog().imports(None).unwrap().len(), 1, "the old one never was current");
     }
 }
+
+#[test]
+fn an_epoch_that_ends_in_the_same_import_shuts_out_its_bundles() {
+    let (collector, receiver) = sides();
+    collector.state("bookworm", &[("a", b"a")], 1);
+    let before = collector.export(&["bookworm"], "none");
+    collector.amend(&[&collector.key], |change| assert!(change.raise_epoch().is_ok()));
+    collector.state("bookworm", &[("a", b"b")], 2);
+    let after = collector.export(&["bookworm"], "none");
+    let mut outcomes = receiver.import_all(&[before.path, after.path]);
+    imported(outcomes.pop().unwrap());
+    let error = refused(outcomes.pop().unwrap());
+    assert!(matches!(error, TransferError::WrongEpoch { .. }), "{error}");
+    assert_eq!(receiver.store.catalog().imports(None).unwrap().len(), 1);
+    assert_eq!(receiver.read("bookworm", "a"), b"b");
+}
