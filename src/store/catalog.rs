@@ -167,6 +167,8 @@ pub struct Imported {
     pub signed: Vec<String>,
     /// The fingerprints of the approvers' keys that signed it.
     pub approved: Vec<String>,
+    /// Whether its collector was forgotten since: it has no place in the stream that began then.
+    pub closed: bool,
 }
 
 /// A bundle of which parts are in the pool.

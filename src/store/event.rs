@@ -208,6 +208,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         signatures: Vec<Digest>,
     },
+    /// What was accepted of a collector counts no more, on a person's word; its stream begins anew.
+    Forgotten {
+        /// The collector.
+        collector: SiteName,
+    },
     /// A state was published.
     Published {
         /// The tree's path below the published root.

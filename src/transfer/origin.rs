@@ -30,28 +30,28 @@ pub type Demands = BTreeMap<Name, SiteName>;
 
 /// The trust chains that proofs are judged by: what was accepted here, and what the proofs themselves add to it.
 ///
-/// Each is found by the digest of its version 1, and holds every version with its digest.
-struct Chains(BTreeMap<Digest, Vec<(Digest, TrustDocument)>>);
+/// Each holds every version with its digest, from the one on that a person vouched for; a proof's chain is of that collector if it holds
+/// this one in its place.
+struct Chains(Vec<Vec<(Digest, TrustDocument)>>);
 
 impl Chains {
     fn load(store: &Store) -> Result<Self, TransferError> {
-        let mut chains = BTreeMap::new();
+        let mut chains = Vec::new();
         for collector in store.catalog().collectors()? {
             let chain = store.catalog().trust_chain(&collector)?;
-            let Some((_, first)) = chain.first() else { continue };
             let read = |digest| Ok((digest, accepted::read(store, &digest)?));
             let documents =
                 chain.iter().map(|(_, digest)| read(*digest)).collect::<Result<_, TransferError>>()?;
-            chains.insert(*first, documents);
+            chains.push(documents);
         }
         Ok(Self(chains))
     }
 
     /// Follows a proof's chain as far as it leads; what it adds counts for every proof, whatever becomes of this one.
     fn learn(&mut self, proof: &Proof) -> Vec<New> {
-        let known = first_of(proof).and_then(|first| self.0.get_mut(&first));
-        let Some(known) = known.filter(|known| known.len() < proof.trust.len()) else { return Vec::new() };
-        let Some((_, newest)) = known.last() else { return Vec::new() };
+        let Some(known) = self.0.iter_mut().find(|known| is_of(proof, known)) else { return Vec::new() };
+        let newest = known.last().filter(|(_, newest)| (newest.version as usize) < proof.trust.len());
+        let Some((_, newest)) = newest else { return Vec::new() };
         let news = accepted::follow(newest, &proof.trust).news;
         known.extend(news.iter().map(|new| (Digest::of(&new.link.document), new.document.clone())));
         news
@@ -60,19 +60,20 @@ impl Chains {
     /// Returns the manifest that is proved, which is parsed only after a signature over it was found good; none where its
     /// collector is not trusted here.
     fn judge(&self, path: &Path, proof: &Proof) -> Result<Option<Manifest>, TransferError> {
-        let Some(known) = first_of(proof).and_then(|first| self.0.get(&first)) else { return Ok(None) };
+        let Some(known) = self.0.iter().find(|known| is_of(proof, known)) else { return Ok(None) };
         let Some((_, newest)) = known.last() else { return Ok(None) };
         let untrusted = |source| TransferError::Untrusted { path: path.into(), source };
-        if proof.trust.len() >= known.len() {
+        if proof.trust.len() >= newest.version as usize {
             trust::document::follow(newest, &proof.trust).map_err(untrusted)?;
             return admit::believe(path, newest, newest, proof).map(|(manifest, _)| Some(manifest));
         }
         // Made before the newest version: each of its documents must be the one that was accepted then.
         let mut then = newest;
-        for ((link, (accepted, document)), version) in proof.trust.iter().zip(known).zip(1..) {
+        for (accepted, document) in known {
+            let Some(link) = proof.trust.get(document.version as usize - 1) else { break };
             let found = Digest::of(&link.document);
             if found != *accepted {
-                let forked = ChainError::Forked { version, accepted: *accepted, found };
+                let forked = ChainError::Forked { version: document.version, accepted: *accepted, found };
                 return Err(untrusted(forked.into()));
             }
             then = document;
@@ -81,8 +82,12 @@ impl Chains {
     }
 }
 
-fn first_of(proof: &Proof) -> Option<Digest> {
-    proof.trust.first().map(|link| Digest::of(&link.document))
+/// Tells whether a proof's chain is the one of which these versions were accepted.
+fn is_of(proof: &Proof, known: &[(Digest, TrustDocument)]) -> bool {
+    known.first().is_some_and(|(digest, first)| {
+        let link = (first.version as usize).checked_sub(1).and_then(|at| proof.trust.get(at));
+        link.is_some_and(|link| Digest::of(&link.document) == *digest)
+    })
 }
 
 /// Reads a proof that an import kept.

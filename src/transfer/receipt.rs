@@ -33,7 +33,7 @@ pub fn make(store: &Store, collector: &SiteName, at: Timestamp) -> Result<Receip
     let (version, sha256) = store.catalog().trust(collector)?.ok_or_else(nobody)?;
     let document = accepted::document(store, collector)?.ok_or_else(nobody)?;
     let imports = store.catalog().imports(Some(collector))?;
-    let newest = imports.iter().max_by_key(|i| (i.epoch, i.sequence));
+    let newest = imports.iter().filter(|import| !import.closed).max_by_key(|i| (i.epoch, i.sequence));
     let mut missing = lacking::waiting(store, collector)?;
     let mut states = Vec::new();
     for (repository, held) in held(store, collector)? {

@@ -79,6 +79,11 @@ impl TrustError {
                 let keys: Vec<String> = strangers.iter().map(ToString::to_string).collect();
                 Some(format!("it is signed by {}: is this the collector that was added by `chantal trust add`?", keys.join(", ")))
             }
+            Self::Chain(ChainError::Forked { .. }) => Some(
+                "if its key was added here after it had changed already, begin from what `chantal trust anchor` prints on the collector: \
+                 `chantal trust forget SITE`, then `chantal trust add FILE`. If not, somebody holds a root key who should not: trust neither"
+                    .into(),
+            ),
             Self::Key(error) => error.hint(),
             _ => None,
         }

@@ -12,6 +12,7 @@
 mod fixtures;
 
 mod airgap;
+mod anchor;
 mod architecture;
 mod builders;
 mod clients;

@@ -111,6 +111,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Imported { .. } => "imported",
         Event::Approved { .. } => "approved",
         Event::Trusted { .. } => "trusted",
+        Event::Forgotten { .. } => "forgotten",
         Event::Published { .. } => "published",
         Event::Unpublished { .. } => "unpublished",
         Event::Collected { .. } => "collected",
@@ -167,6 +168,9 @@ fn text(entry: &Entry, kind: &str) -> String {
         }
         Event::Trusted { collector, version, document, .. } => {
             format!("version {version} of the trust document of `{collector}`, {}", short(document))
+        }
+        Event::Forgotten { collector } => {
+            format!("the trust document of `{collector}`, and its place in the stream")
         }
         Event::Published { target, repository, name, state } => {
             let at = name.as_ref().map(|name| format!("@{name}")).unwrap_or_default();

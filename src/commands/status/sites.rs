@@ -128,7 +128,8 @@ fn next(site: &Site, store: &Store, context: &Context) -> anyhow::Result<Option<
 
 /// Says of every collector what came last, and whether the next is overdue.
 pub(super) fn inbound(store: &Store, now: Timestamp) -> anyhow::Result<Vec<Inbound>> {
-    let imports = store.catalog().imports(None)?;
+    let mut imports = store.catalog().imports(None)?;
+    imports.retain(|import| !import.closed);
     let mut newest: Vec<Imported> = Vec::new();
     for row in imports {
         newest.retain(|other| {

@@ -78,6 +78,7 @@ ALTER TABLE pending ADD COLUMN approved TEXT NOT NULL DEFAULT '[]';
 ",
     "
 ALTER TABLE exported ADD COLUMN trust INTEGER;
+ALTER TABLE imported ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
 ",
 ];
 

@@ -35,10 +35,11 @@ pub(super) fn standing(
         return Ok(Standing::Already(same.at));
     }
     let place = (manifest.epoch.get(), manifest.sequence.get());
-    if let Some(other) = imports.iter().find(|i| (i.epoch, i.sequence) == place) {
+    let stream = || imports.iter().filter(|import| !import.closed);
+    if let Some(other) = stream().find(|i| (i.epoch, i.sequence) == place) {
         return Err(TransferError::Replayed { bundle: bundle(), at: other.at.to_string() });
     }
-    let newest = imports.iter().max_by_key(|i| (i.epoch, i.sequence));
+    let newest = stream().max_by_key(|i| (i.epoch, i.sequence));
     if let Some(newer) = newest.filter(|i| (i.epoch, i.sequence) > place) {
         return Err(TransferError::Older { bundle: bundle(), newest: newer.bundle.clone() });
     }
