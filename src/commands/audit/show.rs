@@ -31,7 +31,7 @@ pub(super) struct Show {
 }
 
 /// The kinds of entries, as the journal names them.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "init",
     "state",
     "named",
@@ -43,6 +43,7 @@ const KINDS: [&str; 14] = [
     "imported",
     "approved",
     "trusted",
+    "forgotten",
     "published",
     "unpublished",
     "collected",
