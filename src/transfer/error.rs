@@ -9,7 +9,7 @@ use std::{
 };
 
 use chantal_bundle::{
-    BundleName, BundleNameError, Epoch, KeyFingerprint, VolumeNumber,
+    BundleName, BundleNameError, Epoch, KeyFingerprint, Sequence, VolumeNumber,
     cells::CellError,
     delta::{LinesError, PatchError},
     index::IndexError,
@@ -423,6 +423,23 @@ pub enum TransferError {
         repository: Name,
         /// Whose signature this site demands.
         collector: SiteName,
+    },
+    /// What proves a state is older than what proved the one before it.
+    #[error(
+        "{bundle}: `{collector}` made this state of `{repository}` in epoch {} sequence {}, and the one here in epoch {} sequence {}",
+        found.0, found.1.get(), known.0, known.1.get()
+    )]
+    OldOrigin {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+        /// Whose signature this site demands.
+        collector: SiteName,
+        /// Where in its stream that collector made the state.
+        found: (Epoch, Sequence),
+        /// Where it made the one that is held.
+        known: (Epoch, Sequence),
     },
     /// It is for somebody else.
     #[error("{bundle} is for site `{addressee}`, this is site `{here}`")]

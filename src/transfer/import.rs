@@ -281,7 +281,7 @@ fn one(
     let proof = job.keep_front(&dirs, &media)?;
     let origins = origin::take(store, &admitted.manifest.origins, &dirs, at)?;
     admit::expect_still(store, &admitted)?;
-    origins.expect(job.manifest(), rules.origins)?;
+    origins.expect(store, job.manifest(), rules.origins)?;
     let mut survey = rebuild::rebuild(&job)?;
     review::check(&admitted.manifest, job.index_file()?)?;
     closure::expect_whole(&job, &mut survey.listed)?;

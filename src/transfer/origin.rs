@@ -7,7 +7,7 @@ use std::{
 };
 
 use chantal_bundle::{
-    Manifest, TrustDocument,
+    Epoch, Manifest, Sequence, TrustDocument,
     manifest::{CarriedState, ManifestError, OriginFile},
     proof::{self, Proof},
     trust::ChainError,
@@ -23,7 +23,10 @@ use super::{
     accepted::{self, New},
     admit, medium,
 };
-use crate::{store::Store, trust};
+use crate::{
+    store::{Imported, Store},
+    trust,
+};
 
 /// Whose signature a site demands for a repository that arrives, whoever hands it on.
 pub type Demands = BTreeMap<Name, SiteName>;
@@ -194,27 +197,65 @@ fn read(store: &Store, file: &OriginFile, dirs: &[PathBuf]) -> Result<(PathBuf, 
 
 impl Origins {
     /// Refuses states of repositories for which the site demands a collector's signature that neither the bundle itself nor a
-    /// proof has.
-    pub fn expect(&self, manifest: &Manifest, demands: &Demands) -> Result<(), TransferError> {
+    /// proof has; and what is to become current, where it was not that collector's newest, or the proof is older than the one that
+    /// came before: whoever hands states on does not choose among them.
+    pub fn expect(&self, store: &Store, manifest: &Manifest, demands: &Demands) -> Result<(), TransferError> {
         for state in &manifest.states {
-            let Some(demanded) = demands.get(&state.repository) else { continue };
-            let brought = |m: &Manifest| m.collector == *demanded && carries(m, state);
-            if manifest.collector == *demanded || self.proven.iter().any(brought) {
+            let Some(demanded) = demands.get(&state.repository).filter(|d| **d != manifest.collector) else {
                 continue;
+            };
+            let current = manifest.is_newest(state);
+            let brought = |m: &&Manifest| {
+                m.collector == *demanded && carried(m, state).is_some_and(|own| !current || m.is_newest(own))
+            };
+            let brought: Vec<&Manifest> = self.proven.iter().filter(brought).collect();
+            let (bundle, repository, collector) =
+                (manifest.name()?, state.repository.clone(), demanded.clone());
+            if brought.is_empty() {
+                return Err(TransferError::NoOrigin { bundle, repository, collector });
             }
-            return Err(TransferError::NoOrigin {
-                bundle: manifest.name()?,
-                repository: state.repository.clone(),
-                collector: demanded.clone(),
-            });
+            let before = if current { before(store, &repository, demanded)? } else { Vec::new() };
+            // the numbers of two streams say nothing of each other
+            let older = |m: &&Manifest| before.iter().any(|b| b.site == m.site && place(m) < place(b));
+            if let Some(known) = before.iter().map(place).max()
+                && brought.iter().all(older)
+            {
+                let found = brought.into_iter().map(place).max().unwrap_or(known);
+                return Err(TransferError::OldOrigin { bundle, repository, collector, found, known });
+            }
         }
         Ok(())
     }
 }
 
-fn carries(manifest: &Manifest, state: &CarriedState) -> bool {
+fn place(manifest: &Manifest) -> (Epoch, Sequence) {
+    (manifest.epoch, manifest.sequence)
+}
+
+/// Returns the manifests of a collector that proved what a repository holds now.
+fn before(store: &Store, repository: &Name, collector: &SiteName) -> Result<Vec<Manifest>, TransferError> {
+    let imports = store.catalog().imports(None)?;
+    let brings = |import: &&Imported| import.states.iter().any(|s| s.repository == *repository);
+    let Some(last) = imports.iter().rfind(brings) else { return Ok(Vec::new()) };
+    let mut before = Vec::new();
+    for digest in last.proof.iter().chain(&last.origins) {
+        if store.pool().has(digest)?.is_none() {
+            continue;
+        }
+        let proof = read_proof(store, digest)?;
+        let path = store.pool().path(digest);
+        let manifest =
+            Manifest::parse(&proof.manifest).map_err(|source| TransferError::Manifest { path, source })?;
+        if manifest.collector == *collector && manifest.states.iter().any(|s| s.repository == *repository) {
+            before.push(manifest);
+        }
+    }
+    Ok(before)
+}
+
+fn carried<'a>(manifest: &'a Manifest, state: &CarriedState) -> Option<&'a CarriedState> {
     let key = |s: &CarriedState| (s.repository.clone(), s.manifest, s.evidence);
-    manifest.states.iter().any(|s| key(s) == key(state))
+    manifest.states.iter().find(|s| key(s) == key(state))
 }
 
 /// Lists the proofs that belong to states which came from elsewhere: of the bundles that brought them, and what those held.

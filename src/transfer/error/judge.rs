@@ -42,6 +42,7 @@ impl TransferError {
             | Self::Proof { .. }
             | Self::OwnProof(_)
             | Self::NoOrigin { .. }
+            | Self::OldOrigin { .. }
             | Self::Altered { .. }
             | Self::Index { .. }
             | Self::Cell { .. }
@@ -116,6 +117,9 @@ impl TransferError {
             Self::NoOrigin { collector, .. } => Some(format!(
                 "`chantal trust show` lists whose signatures count here: the key of `{collector}` is added by `chantal trust add`; \
                  whoever hands the repository on must have imported it from a bundle of `{collector}`"
+            )),
+            Self::OldOrigin { collector, .. } => Some(format!(
+                "whoever made this bundle sends what `{collector}` replaced since: ask them why; a bundle of the newest state is taken"
             )),
             Self::Altered { path, .. } if is_review(path) => Some(
                 "copy it again, or remove it: an import makes the review anew from the index. If somebody has read this one, compare \

@@ -96,6 +96,54 @@ fn what_the_first_collector_did_not_make_is_refused_where_its_signature_is_deman
 }
 
 #[test]
+fn a_site_between_does_not_choose_among_the_first_collectors_states() {
+    let (collector, plant, ship) = three();
+    let one = collector.state("bookworm", &[("a", b"1")], 1);
+    imported(plant.import(&collector.export(&["bookworm"], "last").path));
+    let two = collector.state("bookworm", &[("a", b"2")], 2);
+    imported(plant.import(&collector.export(&["bookworm"], "last").path));
+    imported(import_one(&ship, &plant.export(&["bookworm"], "last").path, &demands()));
+    assert_eq!(ship.newest("bookworm"), Some(two.clone()));
+    // the plant goes back to what it was given first, with the proof of that
+    plant.journal("bookworm", &one, 3);
+    let back = plant.export(&["bookworm"], "none");
+    assert!(!back.manifest.origins.is_empty());
+    let error = refused(import_one(&ship, &back.path, &demands()));
+    assert!(matches!(error, TransferError::OldOrigin { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("newest"), "{error}");
+    assert_eq!(ship.newest("bookworm"), Some(two));
+}
+
+#[test]
+fn a_first_collector_that_goes_back_is_followed() {
+    let (collector, plant, ship) = three();
+    let one = collector.state("bookworm", &[("a", b"1")], 1);
+    for n in 0..2_u8 {
+        imported(plant.import(&collector.export(&["bookworm"], "last").path));
+        imported(import_one(&ship, &plant.export(&["bookworm"], "last").path, &demands()));
+        collector.state("bookworm", &[("a", &[n])], i64::from(n) + 2);
+    }
+    collector.journal("bookworm", &one, 4);
+    imported(plant.import(&collector.export(&["bookworm"], "none").path));
+    imported(import_one(&ship, &plant.export(&["bookworm"], "none").path, &demands()));
+    assert_eq!(ship.newest("bookworm"), Some(one));
+}
+
+#[test]
+fn what_was_never_the_first_collectors_newest_does_not_become_current() {
+    let (collector, plant, ship) = three();
+    let old = collector.state("bookworm", &[("a", b"1")], 1);
+    collector.name("bookworm", "2026-10", &old);
+    collector.state("bookworm", &[("a", b"2")], 3);
+    imported(plant.import(&collector.export(&["bookworm"], "last").path));
+    // both came in one bundle; the plant makes the older one current
+    plant.journal("bookworm", &old, 4);
+    let error = refused(import_one(&ship, &plant.export(&["bookworm"], "none").path, &demands()));
+    assert!(matches!(error, TransferError::NoOrigin { .. }), "{error}");
+    assert!(ship.newest("bookworm").is_none());
+}
+
+#[test]
 fn a_site_that_does_not_know_the_collector_cannot_demand_it_and_hands_it_on() {
     let (collector, plant, _) = three();
     let ship = Side::new("ship-3");
