@@ -19,6 +19,13 @@ pub fn have(program: &str) -> bool {
     found
 }
 
+/// The real program, with nothing of this machine's configuration.
+pub fn chantal() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chantal"));
+    command.env_remove("CHANTAL_CONFIG").env_remove("RUST_LOG").env("LC_ALL", "C");
+    command
+}
+
 /// Runs a command to its end and returns what it said, whatever its exit status.
 pub fn run(command: &mut Command) -> Output {
     command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))

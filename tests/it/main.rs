@@ -13,6 +13,7 @@ mod fixtures;
 
 mod airgap;
 mod architecture;
+mod beginnings;
 mod builders;
 mod clients;
 mod hostile_bundle;
