@@ -6,6 +6,7 @@
 mod admit;
 mod approval;
 mod content;
+mod counts;
 mod error;
 mod export;
 mod held;

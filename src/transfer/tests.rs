@@ -24,6 +24,8 @@ mod again;
 mod approvals;
 mod by_hand;
 mod chains;
+mod every_bit;
+mod forge;
 mod forged;
 mod hostile;
 mod journeys;

@@ -307,39 +307,12 @@ fn each_of_five_volumes_may_be_missing_or_another_bundles() {
 }
 
 #[test]
-fn every_byte_of_a_small_bundle_may_be_wrong() {
+fn a_file_that_is_damaged_in_both_its_copies_is_refused() {
     let (collector, receiver, written) = small();
     let media = copied(&written, &receiver);
-    let mut accepted = 0;
-    for (name, bytes) in files(&media) {
-        // The page is for people: one that says something else is refused, and made anew by no one.
-        if name == "SHA256SUMS" || name == "REVIEW.html" || name == "review.json" {
-            continue;
-        }
-        // Of what is signed or decides every byte; of what is only compared some, as all of it takes the same way.
-        let step = match name.split(['/', '-', '.']).next() {
-            Some("parity") => 997,
-            Some("copy") => 41,
-            Some("manifest") => 7,
-            _ => 1,
-        };
-        for at in (0..bytes.len()).step_by(step) {
-            let mut bad = bytes.clone();
-            bad[at] ^= 1 << (at % 8);
-            fs::write(media.join(&name), &bad).unwrap();
-            let verification = verified(&receiver, &media);
-            assert!(verification.is_good() && verification.is_whole(), "{name} byte {at}: {verification:?}");
-            assert!(!verification.is_sound(), "{name} byte {at} was not seen");
-            accepted += 1;
-        }
-        fs::write(media.join(&name), &bytes).unwrap();
-    }
-    assert!(accepted > 1000, "{accepted}");
-    let error = refused({
-        spoil(&media.join("manifest.json"), 40, 1);
-        spoil(&media.join("copy/manifest.json"), 90, 1);
-        receiver.import(&media)
-    });
+    spoil(&media.join("manifest.json"), 40, 1);
+    spoil(&media.join("copy/manifest.json"), 90, 1);
+    let error = refused(receiver.import(&media));
     assert!(matches!(error, TransferError::Untrusted { .. }), "{error}");
     let again = copied(&written, &receiver);
     imported(receiver.import(&again));
