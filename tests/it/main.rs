@@ -19,6 +19,7 @@ mod clients;
 mod hostile_bundle;
 mod hostile_upstream;
 mod kill;
+mod media;
 mod reference;
 mod repair;
 mod review;
