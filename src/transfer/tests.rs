@@ -31,6 +31,7 @@ mod hostile;
 mod journeys;
 mod receipts;
 mod repair;
+mod signatures;
 mod thefts;
 
 fn at(second: i64) -> Timestamp {

@@ -273,7 +273,7 @@ fn five_volumes_in_every_order() {
 }
 
 #[test]
-fn each_of_five_volumes_may_be_missing_or_another_bundles() {
+fn each_of_five_volumes_may_be_missing_doubled_another_or_another_bundles() {
     let collector = Side::new("hq");
     let deliver = |seed: u64, second| {
         let blobs: Vec<(String, Vec<u8>)> =
@@ -287,13 +287,24 @@ fn each_of_five_volumes_may_be_missing_or_another_bundles() {
         let receiver = Side::new("plant-7");
         receiver.trust(&collector);
         let media = copied(&first, &receiver);
-        let name = format!("volume-{n:04}.tar.zst");
-        fs::copy(second.path.join(&name), media.join(&name)).unwrap();
-        match receiver.import(&media) {
-            Err(TransferError::Damaged { damaged, .. }) => {
-                assert_eq!(damaged.iter().map(|v| v.get()).collect::<Vec<_>>(), [n]);
+        let volume = |number: u32| format!("volume-{number:04}.tar.zst");
+        let name = volume(n);
+        let right = fs::read(first.path.join(&name)).unwrap();
+        let mut wrong = vec![
+            ("another bundle's", fs::read(second.path.join(&name)).unwrap()),
+            ("doubled", [&*right, &right].concat()),
+        ];
+        let others = (1..=5).filter(|other| *other != n);
+        wrong.extend(others.map(|other| ("another one", fs::read(first.path.join(volume(other))).unwrap())));
+        for (what, bytes) in wrong {
+            fs::write(media.join(&name), bytes).unwrap();
+            match receiver.import(&media) {
+                Err(TransferError::Damaged { damaged, .. }) => {
+                    assert_eq!(damaged.iter().map(|v| v.get()).collect::<Vec<_>>(), [n], "{what}");
+                }
+                other => panic!("{what}: {other:?}"),
             }
-            other => panic!("{other:?}"),
+            assert!(receiver.newest("bookworm").is_none(), "{what}");
         }
         fs::remove_file(media.join(&name)).unwrap();
         match receiver.import(&media) {
