@@ -7,6 +7,7 @@ mod accepted;
 mod admit;
 mod approval;
 mod content;
+mod counts;
 mod error;
 mod export;
 mod held;

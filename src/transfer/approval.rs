@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::{
     TransferError, accepted,
     admit::{self, Admitted},
+    counts,
     inspect::copy_index,
     medium, review,
 };
@@ -60,9 +61,15 @@ pub fn look(store: &Store, dir: &Path) -> Result<Looked, TransferError> {
         }
     }
     medium::expect_review(dir, &admitted.manifest.review)?;
-    let mut index = copy_index(store, dir, &bundle, admitted.manifest.index)?;
-    index.rewind().map_err(|e| TransferError::io(dir, e))?;
-    let review = review::check(&admitted.manifest, BufReader::new(index))?;
+    let index = copy_index(store, dir, &bundle, admitted.manifest.index)?;
+    let from_its_beginning = || {
+        let mut index = index.try_clone()?;
+        index.rewind()?;
+        Ok(BufReader::new(index))
+    };
+    let fault = |e| TransferError::io(dir, e);
+    let review = review::check(&admitted.manifest, from_its_beginning().map_err(fault)?)?;
+    counts::expect(&admitted.manifest, from_its_beginning().map_err(fault)?)?;
     let approved = match judge(&document, &admitted.bytes, medium::approvals(dir)?) {
         Ok(keys) => keys,
         // too few is what an approval is for

@@ -138,9 +138,9 @@ fn lost(store: &Store, state: &StateRef) -> Result<Lost, ReceiptFault> {
         Ok(())
     });
     match looked {
-        Ok(()) if more => Ok(Lost::More),
-        Ok(()) if lost.is_empty() => Ok(Lost::Nothing),
-        Ok(()) => Ok(Lost::Blobs(lost)),
+        Ok(_) if more => Ok(Lost::More),
+        Ok(_) if lost.is_empty() => Ok(Lost::Nothing),
+        Ok(_) => Ok(Lost::Blobs(lost)),
         Err(TransferError::Store(StoreError::Missing { .. } | StoreError::Manifest { .. })) => Ok(Lost::More),
         Err(error) => Err(error.into()),
     }

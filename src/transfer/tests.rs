@@ -25,12 +25,15 @@ mod approvals;
 mod by_hand;
 mod chains;
 mod documents;
+mod every_bit;
+mod forge;
 mod forged;
 mod hostile;
 mod journeys;
 mod news;
 mod receipts;
 mod repair;
+mod signatures;
 mod spreads;
 mod thefts;
 

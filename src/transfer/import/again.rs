@@ -71,7 +71,7 @@ impl Lack {
         });
         match visited {
             Err(TransferError::Store(StoreError::Missing { .. })) => self.lists |= own,
-            other => other?,
+            other => drop(other?),
         }
         Ok(())
     }
