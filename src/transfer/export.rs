@@ -1,6 +1,7 @@
 //! Export: from this store's snapshots to a signed bundle for one site.
 
 mod deltas;
+mod direct;
 mod missing;
 mod out;
 mod parity;
@@ -36,7 +37,7 @@ use self::{
     deltas::Travellers,
     parity::Protect,
     seal::{Copies, Shelf},
-    volumes::{Done, MemberSpool, Press},
+    volumes::{Cache, Done, MemberSpool, Press},
 };
 use super::{
     Since, TransferError, medium, origin,
@@ -232,7 +233,9 @@ fn write(
     }
     let task = format!("export {}", plan.bundle);
     reporter.event(Report::Begin { task: &task, items: Some(count), bytes: Some(bytes) });
-    let (done, members) = press(store, limit, &shelf.dir, cell, &mut blobs, (&task, reporter))?;
+    // parity reads the volumes once more
+    let cache = if request.parity.is_some() { Cache::Kept } else { Cache::Bypassed };
+    let (done, members) = press(store, limit, &shelf.dir, (cell, cache), &mut blobs, (&task, reporter))?;
     describe(&done, members, &mut |step| match step {
         Step::Volume(done) => index.volume(done.entry, &done.cells).map_err(of_index),
         Step::Member(member) => index.member(member).map_err(of_index),
@@ -325,13 +328,13 @@ fn press(
     store: &Store,
     limit: u64,
     dir: &Path,
-    cell: NonZeroU32,
+    (cell, cache): (NonZeroU32, Cache),
     blobs: &mut super::sorter::Sorted,
     (task, reporter): (&str, &dyn Reporter),
 ) -> Result<(Vec<Done>, MemberSpool), TransferError> {
     let tmp = store.root().join("tmp");
     thread::scope(|scope| {
-        let press = Press::start(scope, dir, &tmp, cell)?;
+        let press = Press::start(scope, dir, &tmp, cell, cache)?;
         let mut packer = Packer::new(limit, press)?;
         let mut pack = || -> Result<(), TransferError> {
             while let Some(blob) = blobs.take_digest()? {
