@@ -34,7 +34,7 @@ pub use out::OutFault;
 pub use plan::{ExportPlan, PlannedState};
 
 use self::{
-    deltas::Travellers,
+    deltas::{Telling, Travellers},
     parity::Protect,
     seal::{Copies, Shelf},
     volumes::{Cache, Done, MemberSpool, Press},
@@ -150,12 +150,12 @@ pub struct Weight {
     pub bytes: u64,
 }
 
-/// Weighs what a planned bundle would carry; costs what the deltas cost, and writes nothing.
+/// Weighs what a planned bundle would carry; costs what reading the manifests of both sides costs, and writes nothing.
 pub fn weigh(store: &Store, plan: &ExportPlan) -> Result<Weight, TransferError> {
     let cell = NonZeroU32::new(CELL).unwrap_or(NonZeroU32::MIN);
     let of_index = |source| TransferError::Index { bundle: plan.bundle.clone(), source };
     let mut index = Writer::new(io::sink(), cell).map_err(of_index)?;
-    let (_, travellers) = deltas::write(store, plan, &mut index)?;
+    let (_, travellers) = deltas::write(store, plan, &mut index, Telling::Nothing)?;
     Ok(Weight { blobs: travellers.count, bytes: travellers.bytes })
 }
 
@@ -220,7 +220,7 @@ fn write(
     let out = Summed { out: BufWriter::with_capacity(1 << 18, out), hash: Sha256::new(), size: 0 };
     let mut index = Writer::new(out, cell).map_err(of_index)?;
 
-    let (states, travellers) = deltas::write(store, plan, &mut index)?;
+    let (states, travellers) = deltas::write(store, plan, &mut index, Telling::Changes)?;
     let Travellers { mut blobs, count, bytes, mut records, presumed } = travellers;
     let share = request.parity.map_or(0, |percent| bytes / 100 * u64::from(percent.get()));
     *needed = bytes.saturating_add(share);
