@@ -1,6 +1,7 @@
 //! Export: from this store's snapshots to a signed bundle for one site.
 
 mod deltas;
+mod direct;
 mod missing;
 mod out;
 mod parity;
@@ -36,10 +37,10 @@ pub(super) use reread::compare as read_back;
 pub(super) use seal::{expect_space, free, sync_dir};
 
 use self::{
-    deltas::Travellers,
+    deltas::{Telling, Travellers},
     parity::Protect,
     seal::{Copies, Shelf},
-    volumes::{Done, MemberSpool, Press},
+    volumes::{Cache, Done, MemberSpool, Press},
 };
 use super::{
     Since, TransferError, accepted, medium, origin,
@@ -167,12 +168,12 @@ pub struct Weight {
     pub bytes: u64,
 }
 
-/// Weighs what a planned bundle would carry; costs what the deltas cost, and writes nothing.
+/// Weighs what a planned bundle would carry; costs what reading the manifests of both sides costs, and writes nothing.
 pub fn weigh(store: &Store, plan: &ExportPlan) -> Result<Weight, TransferError> {
     let cell = NonZeroU32::new(CELL).unwrap_or(NonZeroU32::MIN);
     let of_index = |source| TransferError::Index { bundle: plan.bundle.clone(), source };
     let mut index = Writer::new(io::sink(), cell).map_err(of_index)?;
-    let (_, travellers) = deltas::write(store, plan, &mut index)?;
+    let (_, travellers) = deltas::write(store, plan, &mut index, Telling::Nothing)?;
     Ok(Weight { blobs: travellers.count, bytes: travellers.bytes })
 }
 
@@ -239,7 +240,7 @@ fn write(
     let out = Summed { out: BufWriter::with_capacity(1 << 18, out), hash: Sha256::new(), size: 0 };
     let mut index = Writer::new(out, cell).map_err(of_index)?;
 
-    let (states, travellers) = deltas::write(store, plan, &mut index)?;
+    let (states, travellers) = deltas::write(store, plan, &mut index, Telling::Changes)?;
     let Travellers { mut blobs, count, bytes, mut records, presumed } = travellers;
     let share = request.parity.map_or(0, |percent| bytes / 100 * u64::from(percent.get()));
     *needed = bytes.saturating_add(share);
@@ -252,7 +253,9 @@ fn write(
     }
     let task = format!("export {}", plan.bundle);
     reporter.event(Report::Begin { task: &task, items: Some(count), bytes: Some(bytes) });
-    let (done, members) = press(store, limit, &shelf.dir, cell, &mut blobs, (&task, reporter))?;
+    // parity reads the volumes once more
+    let cache = if request.parity.is_some() { Cache::Kept } else { Cache::Bypassed };
+    let (done, members) = press(store, limit, &shelf.dir, (cell, cache), &mut blobs, (&task, reporter))?;
     describe(&done, members, &mut |step| match step {
         Step::Volume(done) => index.volume(done.entry, &done.cells).map_err(of_index),
         Step::Member(member) => index.member(member).map_err(of_index),
@@ -344,13 +347,13 @@ fn press(
     store: &Store,
     limit: u64,
     dir: &Path,
-    cell: NonZeroU32,
+    (cell, cache): (NonZeroU32, Cache),
     blobs: &mut super::sorter::Sorted,
     (task, reporter): (&str, &dyn Reporter),
 ) -> Result<(Vec<Done>, MemberSpool), TransferError> {
     let tmp = store.root().join("tmp");
     thread::scope(|scope| {
-        let press = Press::start(scope, dir, &tmp, cell)?;
+        let press = Press::start(scope, dir, &tmp, cell, cache)?;
         let mut packer = Packer::new(limit, press)?;
         let mut pack = || -> Result<(), TransferError> {
             while let Some(blob) = blobs.take_digest()? {

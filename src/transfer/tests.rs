@@ -216,7 +216,14 @@ impl Side {
             expected_next_by: None,
             keys: &[&self.key],
         };
-        export(&self.store, &request, &Silent)
+        let planned = plan_export(&self.store, &request).ok().flatten();
+        let weight = planned.and_then(|plan| weigh(&self.store, &plan).ok());
+        let written = export(&self.store, &request, &Silent)?;
+        if let Some(written) = written.as_ref().filter(|written| written.how == How::Now) {
+            let counts = written.manifest.counts;
+            assert_eq!(weight, Some(Weight { blobs: counts.blobs, bytes: counts.bytes }), "it was weighed");
+        }
+        Ok(written)
     }
 
     fn export(&self, repositories: &[&str], since: &str) -> Written {

@@ -64,7 +64,7 @@ pub(super) struct Inbound {
     expected: Option<Timestamp>,
 }
 
-/// Whether the next bundles are weighed, which costs as much as writing their indexes.
+/// Whether the next bundles are weighed, which costs as much as reading the manifests of what they carry and of what the site holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Weigh {
     Yes,
