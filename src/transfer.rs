@@ -36,7 +36,7 @@ pub use export::{
     plan_export, weigh,
 };
 pub use held::Since;
-pub use import::{ImportOutcome, Imported, Rules, import};
+pub use import::{ImportOutcome, Imported, Ready, Rules, import, try_out};
 pub use inspect::{Inspection, Verification, VolumeVerdict, inspect, verify};
 pub use origin::Demands;
 pub use own::{OwnTrust, document, own_document, signers};

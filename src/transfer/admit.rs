@@ -103,15 +103,20 @@ fn judge_front(
 }
 
 /// Looks at a bundle without accepting anything: with the newest trust document that its chain proves.
-pub(super) fn look(store: &Store, dir: &Path) -> Result<(Admitted, TrustDocument), TransferError> {
-    let Judged { mut news, verdict, .. } = judge(store, dir)?;
+///
+/// Names what was read from `copy/`, too.
+pub(super) fn look(
+    store: &Store,
+    dir: &Path,
+) -> Result<(Admitted, TrustDocument, Vec<&'static str>), TransferError> {
+    let Judged { mut news, verdict, copied } = judge(store, dir)?;
     let admitted = verdict?;
     let document = match news.pop() {
         Some(new) => Some(new.document),
         None => accepted_of(store, &admitted.manifest.collector)?,
     };
     let document = document.ok_or_else(|| TransferError::NoTrust { path: dir.into() })?;
-    Ok((admitted, document))
+    Ok((admitted, document, copied))
 }
 
 /// Returns the newest trust document that was accepted of a collector.

@@ -2,6 +2,7 @@
 
 mod judge;
 mod shown;
+mod subject;
 
 use std::{
     io,
@@ -201,10 +202,18 @@ pub enum TransferError {
 
     // --- reading ---
     /// Neither a bundle nor a volume lies there.
-    #[error("`{}` holds neither a bundle nor a volume of one", path.display())]
+    #[error("`{}` holds neither a bundle nor a volume or an approval of one", path.display())]
     NoBundle {
         /// What was given.
         path: PathBuf,
+    },
+    /// Several bundles lie where one is asked for.
+    #[error("`{}` holds {} bundles: {}", path.display(), found.len(), List(found))]
+    ManyBundles {
+        /// What was given.
+        path: PathBuf,
+        /// The names of their directories.
+        found: Vec<String>,
     },
     /// A file of a bundle is a device, a pipe or a directory.
     #[error("`{}` is no regular file", path.display())]
@@ -283,6 +292,8 @@ pub enum TransferError {
         bundle: BundleName,
         /// Why.
         source: TrustError,
+        /// Approvers who have not signed.
+        others: Vec<KeyFingerprint>,
     },
     /// The key may not approve bundles.
     #[error(

@@ -161,11 +161,11 @@ fn read(store: &Store, file: &OriginFile, dirs: &[PathBuf]) -> Result<(PathBuf, 
 pub(super) fn look(
     store: &Store,
     listed: &[OriginFile],
-    dir: &Path,
+    dirs: &[PathBuf],
 ) -> Result<Vec<Option<SiteName>>, TransferError> {
     let mut found = Vec::new();
     for file in listed {
-        let (path, bytes) = read(store, file, &[dir.to_path_buf()])?;
+        let (path, bytes) = read(store, file, dirs)?;
         let proof =
             Proof::parse(&bytes).map_err(|source| TransferError::Proof { path: path.clone(), source })?;
         found.push(judge(store, &path, &proof)?.verdict?.map(|manifest| manifest.collector));

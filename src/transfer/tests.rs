@@ -31,6 +31,8 @@ mod receipts;
 mod repair;
 mod spreads;
 mod thefts;
+mod trials;
+mod views;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -277,6 +279,16 @@ fn sides() -> (Side, Side) {
     let (collector, receiver) = (Side::new("hq"), Side::new("plant-7"));
     receiver.trust(&collector);
     (collector, receiver)
+}
+
+/// Verifies a bundle that is believed.
+fn verified_at(side: &Side, paths: &[PathBuf]) -> Verification {
+    verify(&side.store, paths, &Silent).unwrap().pop().unwrap().unwrap()
+}
+
+/// Inspects a bundle that is believed.
+fn inspected(side: &Side, path: &Path) -> Inspection {
+    inspect(&side.store, &[path.into()]).unwrap().pop().unwrap().unwrap()
 }
 
 #[track_caller]

@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use chantal_bundle::{manifest, volume::UnpackError};
 use chantal_contract::SiteName;
 
-use super::TransferError;
+use super::{TransferError, shown::List};
 use crate::{store::StoreError, trust::TrustError};
 
 impl TransferError {
@@ -90,9 +90,11 @@ impl TransferError {
             Self::NoChain { .. } => Some(
                 "copy the bundle anew: `trust/`, `signatures/` and `manifest.json` belong on every medium".into(),
             ),
-            Self::Unapproved { source: TrustError::NotEnough { .. } | TrustError::Signature(_), .. } => Some(
-                "each approver runs `chantal bundle approve DIR`; a signature that was written elsewhere with `--out FILE` is imported with the bundle: `chantal import DIR FILE`".into(),
-            ),
+            Self::Unapproved { source: TrustError::NotEnough { .. } | TrustError::Signature(_), others, .. } => Some(format!(
+                "who has not approved it yet ({}) runs `chantal bundle approve DIR`; a signature that was written elsewhere with \
+                 `--out FILE` is imported with the bundle: `chantal import DIR FILE`",
+                List(others)
+            )),
             Self::OwnTrust { source } | Self::Untrusted { source, .. } | Self::Unapproved { source, .. } => source.hint(),
             Self::NoApprover { .. } => Some(
                 "on the collector `chantal trust add KEYFILE --role approver` gives a key the role; the next bundle carries that".into(),
@@ -117,6 +119,7 @@ impl TransferError {
                 "copy it again, or remove it: an import makes the review anew from the index. If somebody has read this one, compare \
                  it with the good one first, as it may have been altered on the way".into(),
             ),
+            Self::ManyBundles { path, .. } => Some(format!("name one of them: `{}/NAME`", path.display())),
             Self::OtherProof { .. } => Some("copy the directory `origin` of the bundle again".into()),
             Self::NothingThere { .. } => Some("`chantal sync` first".into()),
             Self::UnknownBase { .. } => Some(

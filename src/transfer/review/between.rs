@@ -79,10 +79,10 @@ struct Chain {
 
 impl Bundle {
     fn read(store: &Store, dir: &Path) -> Result<Self, TransferError> {
-        let (admitted, _) = admit::look(store, dir)?;
+        let (admitted, ..) = admit::look(store, dir)?;
         let manifest = admitted.manifest;
         let bundle = manifest.name()?;
-        let mut file = copy_index(store, dir, &bundle, manifest.index)?;
+        let mut file = copy_index(store, std::slice::from_ref(&dir.to_path_buf()), &bundle, manifest.index)?;
         let io = |e| TransferError::io(dir, e);
         file.rewind().map_err(io)?;
         check(&manifest, BufReader::new(file.try_clone().map_err(io)?))?;
