@@ -70,7 +70,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     let origins = origins(&config);
     let rules = Rules { policies: &policies, origins: &origins };
     let outcomes = if args.dry_run {
-        transfer::try_out(&store, &args.paths, rules, context.reporter.as_ref())?
+        transfer::try_out(&store, &args.paths, rules, context.now, context.reporter.as_ref())?
     } else {
         transfer::import(&store, &args.paths, rules, context.now, context.reporter.as_ref())?
     };

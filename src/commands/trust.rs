@@ -6,7 +6,7 @@ mod show;
 
 use std::path::{Path, PathBuf};
 
-use chantal_bundle::{KeyFingerprint, PublicKey, TrustDocument, TrustRole};
+use chantal_bundle::{KeyFingerprint, PublicKey, TrustDocument, TrustRole, trust::Link};
 use chantal_contract::SiteName;
 use clap::Subcommand;
 
@@ -16,7 +16,7 @@ use super::{
     prompt::confirm,
 };
 use crate::{
-    store::{Event, Lock, Store},
+    store::{Lock, Store},
     transfer,
     trust::{first_document, read_public_key},
 };
@@ -259,15 +259,6 @@ pub fn believe(store: &Store, document: &TrustDocument, context: &Context) -> an
         )
         .into());
     }
-    let batch = store.pool().batch()?;
-    batch.put(&bytes)?;
-    batch.flush()?;
-    let event = Event::Trusted {
-        collector: document.collector.clone(),
-        version: document.version,
-        document: digest,
-        signatures: Vec::new(),
-    };
-    store.journal().append(event, context.now)?;
+    transfer::record(store, None, document, &Link { document: bytes, signatures: Vec::new() }, context.now)?;
     Ok(true)
 }

@@ -4,11 +4,12 @@ use std::{ops::Deref, sync::Arc};
 
 use chantal_contract::Digest;
 
-use super::{Journal, Store, StoreError, file, stage::Stage};
+use super::{Catalog, Journal, Store, StoreError, file, journal, stage::Stage};
 
-/// A store over another: it takes blobs, records and manifests into a directory that is gone when it is dropped.
+/// A store over another: it takes blobs, records and manifests into a directory that is gone when it is dropped, and appends to a copy
+/// of the journal.
 ///
-/// What is below is only read. Journal and catalog are those of the store below: whoever tries something out appends nothing.
+/// What is below is only read. Locks are those of the store below.
 #[derive(Debug)]
 pub struct Scratch {
     store: Store,
@@ -19,18 +20,24 @@ impl Store {
     /// Lays a scratch over the store.
     pub fn scratch(&self) -> Result<Scratch, StoreError> {
         let stage = Stage::new(&self.root.join("tmp"))?;
+        let own = stage.dir();
         let make = |name: &str| {
-            let dir = stage.dir().join(name);
+            let dir = own.join(name);
             file::make_dir(&dir).map(|_| dir)
         };
+        make("locks")?;
+        make("tmp")?;
+        let (from, to) = (journal::path(&self.root), journal::path(own));
+        std::fs::copy(&from, &to).map_err(|e| StoreError::io(&to, e))?;
+        let catalog = Arc::new(Catalog::open(own)?);
         let store = Self {
             root: self.root.clone(),
             site: self.site.clone(),
             pool: self.pool.over(&make("pool")?),
-            packs: self.packs.over(&make("packs")?, &stage.dir().join("packs.lock")),
+            packs: self.packs.over(&make("packs")?, &own.join("locks/packs")),
             manifests: self.manifests.over(&make("manifests")?),
-            journal: Journal::new(&self.root, Arc::clone(&self.catalog)),
-            catalog: Arc::clone(&self.catalog),
+            journal: Journal::new(own, Arc::clone(&catalog)),
+            catalog,
         };
         Ok(Scratch { store, _stage: stage })
     }
@@ -56,6 +63,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::store::{Event, Name, StateRef};
 
     fn listed(dir: &std::path::Path) -> Vec<String> {
         let mut names = Vec::new();
@@ -102,6 +110,13 @@ mod tests {
         scratch.promise(Digest::of(b"promised"), 8);
         assert_eq!(scratch.pool().has(&Digest::of(b"promised")).unwrap(), Some(8));
 
+        let repository = Name::new("a").unwrap();
+        let state = StateRef { manifest, evidence: None, date: None, valid_until: None };
+        let event = Event::State { repository: repository.clone(), state, complete: true };
+        scratch.journal().append(event, Timestamp::UNIX_EPOCH).unwrap();
+        assert!(scratch.catalog().newest(&repository).unwrap().is_some());
+
+        assert!(store.catalog().newest(&repository).unwrap().is_none());
         assert_eq!(store.pool().has(&above.sha256).unwrap(), None);
         assert!(!store.packs().has(&new).unwrap() && !store.manifests().has(&manifest).unwrap());
         drop(batch);

@@ -58,7 +58,7 @@ pub enum Approval {
 /// `path` is the bundle's directory, or one that holds no other.
 pub fn look(store: &Store, path: &Path) -> Result<Looked, TransferError> {
     let dir = &medium::only_bundle(path)?;
-    let (admitted, document, _) = admit::look(store, dir)?;
+    let admit::Seen { admitted, document, .. } = admit::look(store, dir)?;
     let bundle = admitted.manifest.name()?;
     let files = [chantal_bundle::manifest::REVIEW_JSON, chantal_bundle::manifest::REVIEW_HTML];
     let unseen = files.into_iter().filter(|file| !medium::is_file(&dir.join(file))).collect();

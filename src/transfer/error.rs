@@ -23,7 +23,7 @@ use chantal_contract::{Digest, Mismatch, Name, SiteName};
 
 pub use shown::MissingBase;
 
-use self::shown::{List, quoted};
+use self::shown::{List, claim, quoted};
 use super::export::OutFault;
 use crate::{
     store::{Address, Object, StoreError},
@@ -256,10 +256,12 @@ pub enum TransferError {
         source: TrustError,
     },
     /// The trust chain begins with none of the documents that are trusted here.
-    #[error("`{}` is not believed: its trust chain is of none of the collectors trusted here ({})", path.display(), List(known))]
+    #[error("`{}` is not believed: {} none of the collectors trusted here ({})", path.display(), claim(claimed.as_ref()), List(known))]
     Stranger {
         /// The bundle.
         path: PathBuf,
+        /// Whose it says that it is, which nothing proves.
+        claimed: Option<SiteName>,
         /// The collectors that are trusted.
         known: Vec<SiteName>,
     },

@@ -42,7 +42,7 @@ use self::{
     volumes::{Done, MemberSpool, Press},
 };
 use super::{
-    Since, TransferError, medium, origin,
+    Since, TransferError, accepted, medium, origin,
     own::OwnTrust,
     review::{self, Reviewed},
 };
@@ -212,6 +212,8 @@ fn write(
     needed: &mut u64,
     reporter: &dyn Reporter,
 ) -> Result<Written, TransferError> {
+    let planned = plan.states.iter().map(|s| (&s.repository, s.state.manifest));
+    let origins = origin::of_states(store, planned)?;
     let copies = if request.parity.is_some() { Copies::Two } else { Copies::One };
     let shelf = Shelf::new(request.out.join(format!(".{}.partial", plan.bundle)), copies);
     let mut shelf = shelf.map_err(|error| out::closed(request.out, error))?;
@@ -261,7 +263,6 @@ fn write(
         Since::Acknowledged | Since::Missing(_) => Delivery::Acknowledged,
         _ => Delivery::Assumed,
     };
-    let origins = origin::of_states(store, states.iter().map(|s| (&s.repository, s.manifest)))?;
     if !origins.is_empty() {
         shelf.make_room_for_origins()?;
     }
@@ -279,7 +280,7 @@ fn write(
         created: Timestamp::from_second(request.created.as_second()).unwrap_or(request.created),
         delivery,
         expected_next_by: request.expected_next_by,
-        trust: chain.listed(),
+        trust: accepted::listed(chain.links()),
         bases: plan.bases.clone(),
         presumed,
         states,

@@ -33,14 +33,7 @@ use self::{
     prepare::{Prepared, Visit},
     rebuild::Missing,
 };
-use super::{
-    TransferError,
-    admit::{self, Admitted},
-    origin::Demands,
-    own,
-    repair::Damage,
-    survey::Policies,
-};
+use super::{TransferError, admit::Admitted, origin::Demands, repair::Damage, survey::Policies};
 
 pub use trial::try_out;
 
@@ -132,17 +125,11 @@ pub fn import(
     reporter: &dyn Reporter,
 ) -> Result<Vec<Result<ImportOutcome, TransferError>>, TransferError> {
     let _shared = store.lock(Lock::Shared)?;
-    let mut accept = |news: &[admit::New]| own_all(store, news, at);
-    let mut found = gather(store, paths, &mut accept, reporter)?;
+    let mut found = gather(store, paths, at, reporter)?;
     Ok(found.in_order(&mut |found, bundle| {
-        let visit = Visit { store, trusted: &found.trusted, loose: found.loose(), rules, reporter };
+        let visit = Visit { store, loose: found.loose(), rules, reporter };
         one(&visit, bundle, at)
     }))
-}
-
-/// Records new trust documents at once, whatever becomes of the bundle that brought them.
-fn own_all(store: &Store, news: &[admit::New], at: Timestamp) -> Result<(), TransferError> {
-    news.iter().try_for_each(|new| own::record(store, Some(&new.former), &new.document, &new.link, at))
 }
 
 fn one(visit: &Visit<'_, '_>, bundle: &Gathered, at: Timestamp) -> Result<ImportOutcome, TransferError> {
@@ -153,8 +140,7 @@ fn one(visit: &Visit<'_, '_>, bundle: &Gathered, at: Timestamp) -> Result<Import
         return Ok(answer);
     }
     let job = visit.job(bundle, &name)?;
-    let mut accept = |news: &[admit::New]| own_all(store, news, at);
-    let Prepared { media, proof, survey } = visit.prepare(&job, &bundle.dirs, &mut accept)?;
+    let Prepared { media, proof, survey } = visit.prepare(&job, &bundle.dirs, at)?;
     let missing = &survey.missing;
     if !missing.volumes.is_empty() {
         let have: Vec<VolumeNumber> = job.volumes().filter(|n| !missing.volumes.contains_key(n)).collect();

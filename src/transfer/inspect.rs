@@ -36,6 +36,9 @@ pub struct Inspection {
     pub approved: Vec<KeyFingerprint>,
     /// How many must, by the trust document that it was believed by.
     pub needed: u32,
+    /// The newest version of its collector's trust document that was accepted, where it was made before that: it may be looked
+    /// at, and is not imported any more.
+    pub newest: Option<u32>,
     /// Volumes of it that are at hand.
     pub at_hand: Vec<VolumeNumber>,
     /// The collectors before this one whose proofs it holds; none for one that is not trusted here.
@@ -81,11 +84,11 @@ fn see(store: &Store, paths: &[PathBuf]) -> Result<Vec<Result<Seen, TransferErro
         match Front::read(store, dir) {
             Err(fault) => all.push(Err(fault)),
             Ok(front) => {
-                let known = places.get(&front.admitted.digest).and_then(|place| all.get_mut(*place));
+                let known = places.get(&front.seen.admitted.digest).and_then(|place| all.get_mut(*place));
                 if let Some(Ok(known)) = known {
                     known.join(front);
                 } else {
-                    places.insert(front.admitted.digest, all.len());
+                    places.insert(front.seen.admitted.digest, all.len());
                     all.push(Ok(front));
                 }
             }
@@ -96,28 +99,26 @@ fn see(store: &Store, paths: &[PathBuf]) -> Result<Vec<Result<Seen, TransferErro
 
 /// What is believed of a bundle, and where it lies.
 struct Front {
-    admitted: admit::Admitted,
-    document: chantal_bundle::TrustDocument,
+    seen: admit::Seen,
     dirs: Vec<PathBuf>,
-    copied: Vec<&'static str>,
 }
 
 impl Front {
     fn read(store: &Store, dir: &Path) -> Result<Self, TransferError> {
-        let (admitted, document, copied) = admit::look(store, dir)?;
-        Ok(Self { admitted, document, dirs: vec![dir.into()], copied })
+        Ok(Self { seen: admit::look_back(store, dir)?, dirs: vec![dir.into()] })
     }
 
     fn join(&mut self, other: Self) {
         self.dirs.extend(other.dirs);
-        self.copied.extend(other.copied);
+        self.seen.copied.extend(other.seen.copied);
     }
 
     fn look(self, store: &Store, loose: &Media) -> Result<Seen, TransferError> {
-        let Self { admitted, document, dirs, copied } = self;
+        let Self { seen: admit::Seen { admitted, document, newest, copied }, dirs } = self;
         let manifest = admitted.manifest;
         let mut media = loose.clone();
         let (mut notes, mut told) = (Vec::new(), BTreeSet::new());
+        notes.extend(newest.map(|newest| admit::of_older_trust(document.version, newest)));
         for dir in &dirs {
             media.add(dir)?;
             let mut found = strays::unusable(dir, &manifest)?;
@@ -129,8 +130,19 @@ impl Front {
         let approved = approval::approvers(&document, &admitted.bytes, &dirs)?;
         let needed = document.threshold(chantal_bundle::TrustRole::Approver);
         let (bundle, paths, signed) = (manifest.name()?, dirs, admitted.signed);
-        let inspection =
-            Inspection { bundle, paths, manifest, signed, approved, needed, at_hand, origins, notes, copied };
+        let inspection = Inspection {
+            bundle,
+            paths,
+            manifest,
+            signed,
+            approved,
+            needed,
+            newest,
+            at_hand,
+            origins,
+            notes,
+            copied,
+        };
         Ok(Seen { inspection, media })
     }
 }

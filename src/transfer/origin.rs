@@ -7,102 +7,94 @@ use std::{
 };
 
 use chantal_bundle::{
-    Manifest, PublicKey, TrustDocument,
-    manifest::{CarriedState, OriginFile},
+    Manifest, TrustDocument,
+    manifest::{CarriedState, ManifestError, OriginFile},
     proof::{self, Proof},
-    trust::ChainError,
+    trust::{ChainError, Link},
 };
 use chantal_contract::{
     Digest, Name, SiteName,
-    limits::{ORIGINS, PROOF_BYTES, TRUST_BYTES},
+    limits::{ORIGINS, PROOF_BYTES},
 };
+use jiff::Timestamp;
 
 use super::{
     TransferError,
-    admit::{self, New},
-    medium,
+    accepted::{self, New},
+    admit, medium,
 };
-use crate::{
-    store::{Batch, Store},
-    trust::{self, TrustError},
-};
+use crate::{store::Store, trust};
 
 /// Whose signature a site demands for a repository that arrives, whoever hands it on.
 pub type Demands = BTreeMap<Name, SiteName>;
 
-/// What came of looking at a proof: new trust documents count whatever becomes of the rest.
-pub(super) struct Judged {
-    pub news: Vec<New>,
-    /// The manifest that is proved; none where its collector is not trusted here.
-    pub verdict: Result<Option<Manifest>, TransferError>,
-}
+/// The trust chains that proofs are judged by: what was accepted here, and what the proofs themselves add to it.
+///
+/// Each is found by the digest of its version 1, and holds every version with its digest.
+pub(super) struct Chains(BTreeMap<Digest, Vec<(Digest, TrustDocument)>>);
 
-/// Looks at a proof; its manifest is parsed only after a signature over it was found good.
-pub(super) fn judge(store: &Store, path: &Path, proof: &Proof) -> Result<Judged, TransferError> {
-    let untrusted = |source| TransferError::Untrusted { path: path.into(), source };
-    let Some(first) = proof.trust.first().map(|link| Digest::of(&link.document)) else {
-        return Ok(Judged { news: Vec::new(), verdict: Ok(None) });
-    };
-    for collector in store.catalog().collectors()? {
-        let chain = store.catalog().trust_chain(&collector)?;
-        if chain.first().is_none_or(|(_, digest)| *digest != first) {
-            continue;
+impl Chains {
+    pub fn load(store: &Store) -> Result<Self, TransferError> {
+        let mut chains = BTreeMap::new();
+        for collector in store.catalog().collectors()? {
+            let chain = store.catalog().trust_chain(&collector)?;
+            let Some((_, first)) = chain.first() else { continue };
+            let read = |digest| Ok((digest, accepted::read(store, &digest)?));
+            let documents =
+                chain.iter().map(|(_, digest)| read(*digest)).collect::<Result<_, TransferError>>()?;
+            chains.insert(*first, documents);
         }
-        let Some((_, newest)) = chain.last() else { continue };
-        let accepted = document(store, newest)?;
-        if proof.trust.len() >= chain.len() {
-            let news = admit::follow(&accepted, &proof.trust).map_err(untrusted)?;
-            let current = news.last().map_or(&accepted, |new| &new.document).clone();
-            let verdict = proven(path, &current, &current, proof).map(Some);
-            return Ok(Judged { news, verdict });
+        Ok(Self(chains))
+    }
+
+    /// Follows a proof's chain as far as it leads; what it adds counts for every proof, whatever becomes of this one.
+    fn learn(&mut self, proof: &Proof) -> Vec<New> {
+        let known = first_of(proof).and_then(|first| self.0.get_mut(&first));
+        let Some(known) = known.filter(|known| known.len() < proof.trust.len()) else { return Vec::new() };
+        let Some((_, newest)) = known.last() else { return Vec::new() };
+        let news = accepted::follow(newest, &proof.trust).news;
+        known.extend(news.iter().map(|new| (Digest::of(&new.link.document), new.document.clone())));
+        news
+    }
+
+    /// Returns the manifest that is proved, which is parsed only after a signature over it was found good; none where its
+    /// collector is not trusted here.
+    fn judge(&self, path: &Path, proof: &Proof) -> Result<Option<Manifest>, TransferError> {
+        let Some((then, newest)) = self.documents(path, &proof.trust)? else { return Ok(None) };
+        admit::believe(path, then, newest, proof).map(|(manifest, _)| Some(manifest))
+    }
+
+    /// Returns the trust document that a chain ends in, and the newest of its collector; none where that is not trusted here.
+    ///
+    /// A chain that was made before the newest version must be the beginning of the accepted one.
+    pub fn documents(
+        &self,
+        path: &Path,
+        chain: &[Link],
+    ) -> Result<Option<(&TrustDocument, &TrustDocument)>, TransferError> {
+        let first = chain.first().map(|link| Digest::of(&link.document));
+        let Some(known) = first.and_then(|first| self.0.get(&first)) else { return Ok(None) };
+        let Some((_, newest)) = known.last() else { return Ok(None) };
+        let untrusted = |source| TransferError::Untrusted { path: path.into(), source };
+        if chain.len() >= known.len() {
+            trust::document::follow(newest, chain).map_err(untrusted)?;
+            return Ok(Some((newest, newest)));
         }
-        // Made before the newest version: each of its documents must be the one that was accepted then.
-        let mut then = accepted.clone();
-        for (link, (version, known)) in proof.trust.iter().zip(&chain) {
+        let mut then = newest;
+        for ((link, (accepted, document)), version) in chain.iter().zip(known).zip(1..) {
             let found = Digest::of(&link.document);
-            if found != *known {
-                let forked = ChainError::Forked { version: *version, accepted: *known, found };
+            if found != *accepted {
+                let forked = ChainError::Forked { version, accepted: *accepted, found };
                 return Err(untrusted(forked.into()));
             }
-            then = document(store, known)?;
+            then = document;
         }
-        return Ok(Judged { news: Vec::new(), verdict: proven(path, &then, &accepted, proof).map(Some) });
+        Ok(Some((then, newest)))
     }
-    Ok(Judged { news: Vec::new(), verdict: Ok(None) })
 }
 
-fn document(store: &Store, digest: &Digest) -> Result<TrustDocument, TransferError> {
-    let bytes = store.pool().read(digest, TRUST_BYTES as u64)?;
-    TrustDocument::parse(&bytes).map_err(|source| TransferError::Untrusted {
-        path: store.pool().path(digest),
-        source: TrustError::from(source),
-    })
-}
-
-/// Checks the signatures as the document in force `then` asks, and that none of the signers was revoked since.
-fn proven(
-    path: &Path,
-    then: &TrustDocument,
-    now: &TrustDocument,
-    proof: &Proof,
-) -> Result<Manifest, TransferError> {
-    let untrusted = |source| TransferError::Untrusted { path: path.into(), source };
-    let signers = trust::admit(then, &proof.manifest, &proof.signatures).map_err(untrusted)?;
-    for key in signers.iter().map(PublicKey::fingerprint) {
-        if let Some(revocation) = now.revoked.iter().find(|r| r.key == key) {
-            return Err(untrusted(TrustError::Revoked { key, version: revocation.version }));
-        }
-    }
-    let manifest = Manifest::parse(&proof.manifest)
-        .map_err(|source| TransferError::Manifest { path: path.into(), source })?;
-    if manifest.collector != then.collector {
-        let (found, proven) = (manifest.collector, then.collector.clone());
-        return Err(TransferError::WrongStream { path: path.into(), found, proven });
-    }
-    if manifest.trust != admit::listed(&proof.trust) {
-        return Err(TransferError::OtherChain { path: path.into() });
-    }
-    Ok(manifest)
+fn first_of(proof: &Proof) -> Option<Digest> {
+    proof.trust.first().map(|link| Digest::of(&link.document))
 }
 
 /// Reads a proof that an import kept.
@@ -114,29 +106,79 @@ pub(super) fn read_proof(store: &Store, digest: &Digest) -> Result<Proof, Transf
 
 /// The proofs that a bundle brings of collectors before its own, in the pool and judged.
 pub(super) struct Origins {
-    pub news: Vec<New>,
     /// What is proved, by the collectors that are trusted here.
     proven: Vec<Manifest>,
 }
 
 /// Takes a bundle's proofs into the pool and judges them; one of a trusted collector that is not good refuses the bundle.
+///
+/// The trust documents that they bring are recorded before any of them is judged: they count even then, and one proof may bring
+/// the revocation that another one meets.
 pub(super) fn take(
     store: &Store,
-    batch: &Batch,
     listed: &[OriginFile],
     dirs: &[PathBuf],
+    at: Timestamp,
 ) -> Result<Origins, TransferError> {
-    let mut origins = Origins { news: Vec::new(), proven: Vec::new() };
+    let mut chains = Chains::load(store)?;
+    each(store, listed, dirs, |_, _, proof| accepted::accept(store, &chains.learn(proof), at))?;
+    let batch = store.pool().batch()?;
+    let mut proven = Vec::new();
+    each(store, listed, dirs, |path, bytes, proof| {
+        proven.extend(chains.judge(path, proof)?);
+        batch.put(bytes)?;
+        Ok(())
+    })?;
+    batch.flush()?;
+    Ok(Origins { proven })
+}
+
+/// Looks at a bundle's proofs and tells whose they are; none for a collector that is not trusted here. Nothing is recorded.
+pub(super) fn look(
+    store: &Store,
+    listed: &[OriginFile],
+    dirs: &[PathBuf],
+) -> Result<Vec<Option<SiteName>>, TransferError> {
+    let mut chains = Chains::load(store)?;
+    each(store, listed, dirs, |_, _, proof| {
+        chains.learn(proof);
+        Ok(())
+    })?;
+    let mut found = Vec::new();
+    each(store, listed, dirs, |path, _, proof| {
+        found.push(chains.judge(path, proof)?.map(|manifest| manifest.collector));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Does something with every proof that can be read, and then says of the first one that cannot why.
+fn each(
+    store: &Store,
+    listed: &[OriginFile],
+    dirs: &[PathBuf],
+    mut with: impl FnMut(&Path, &[u8], &Proof) -> Result<(), TransferError>,
+) -> Result<(), TransferError> {
+    let mut first = Ok(());
     for file in listed {
-        let (path, bytes) = read(store, file, dirs)?;
-        let proof =
-            Proof::parse(&bytes).map_err(|source| TransferError::Proof { path: path.clone(), source })?;
-        let judged = judge(store, &path, &proof)?;
-        origins.proven.extend(judged.verdict?);
-        origins.news.extend(judged.news);
-        batch.put(&bytes)?;
+        match open(store, file, dirs) {
+            Ok((path, bytes, proof)) => with(&path, &bytes, &proof)?,
+            Err(fault) => first = first.and(Err(fault)),
+        }
     }
-    Ok(origins)
+    first
+}
+
+fn open(
+    store: &Store,
+    file: &OriginFile,
+    dirs: &[PathBuf],
+) -> Result<(PathBuf, Vec<u8>, Proof), TransferError> {
+    let (path, bytes) = read(store, file, dirs)?;
+    match Proof::parse(&bytes) {
+        Ok(proof) => Ok((path, bytes, proof)),
+        Err(source) => Err(TransferError::Proof { path, source }),
+    }
 }
 
 /// Reads a proof from the first directory that has it as it was signed, or from the pool, where an earlier visit put it.
@@ -155,22 +197,6 @@ fn read(store: &Store, file: &OriginFile, dirs: &[PathBuf]) -> Result<(PathBuf, 
         return Ok((store.pool().path(&file.sha256), bytes));
     }
     Err(last.unwrap_or_else(|| TransferError::OtherProof { path: name.into() }))
-}
-
-/// Looks at a bundle's proofs and tells whose they are; none for a collector that is not trusted here.
-pub(super) fn look(
-    store: &Store,
-    listed: &[OriginFile],
-    dirs: &[PathBuf],
-) -> Result<Vec<Option<SiteName>>, TransferError> {
-    let mut found = Vec::new();
-    for file in listed {
-        let (path, bytes) = read(store, file, dirs)?;
-        let proof =
-            Proof::parse(&bytes).map_err(|source| TransferError::Proof { path: path.clone(), source })?;
-        found.push(judge(store, &path, &proof)?.verdict?.map(|manifest| manifest.collector));
-    }
-    Ok(found)
 }
 
 impl Origins {
@@ -199,6 +225,8 @@ fn carries(manifest: &Manifest, state: &CarriedState) -> bool {
 }
 
 /// Lists the proofs that belong to states which came from elsewhere: of the bundles that brought them, and what those held.
+///
+/// More than a bundle may carry are refused: a state that went without its proof would be refused where the proof is demanded.
 pub(super) fn of_states<'a>(
     store: &Store,
     states: impl IntoIterator<Item = (&'a Name, Digest)>,
@@ -214,11 +242,15 @@ pub(super) fn of_states<'a>(
         }
     }
     let mut files = Vec::new();
-    for sha256 in digests.into_iter().take(ORIGINS) {
+    for sha256 in digests {
         // what an older version imported has none
         if let Some(size) = store.pool().has(&sha256)? {
             files.push(OriginFile { size, sha256 });
         }
+    }
+    if files.len() > ORIGINS {
+        let limit = ORIGINS as u64;
+        return Err(TransferError::Unwritable(ManifestError::Limit { what: "the origin proofs", limit }));
     }
     Ok(files)
 }

@@ -16,9 +16,8 @@ use jiff::Timestamp;
 pub use apply::{Applied, Backwards, Heard, ReceiptFault, apply, read};
 
 use super::{
-    TransferError,
+    TransferError, accepted,
     content::{self, Need},
-    own,
 };
 use crate::{
     store::{Imported, Lock, Origin, Recorded, StateRef, Store, StoreError},
@@ -32,7 +31,7 @@ pub fn make(store: &Store, collector: &SiteName, at: Timestamp) -> Result<Receip
     let _shared = store.lock(Lock::Shared)?;
     let nobody = || ReceiptFault::Nobody { collector: collector.clone() };
     let (version, sha256) = store.catalog().trust(collector)?.ok_or_else(nobody)?;
-    let document = own::document(store, collector)?.ok_or_else(nobody)?;
+    let document = accepted::document(store, collector)?.ok_or_else(nobody)?;
     let imports = store.catalog().imports(Some(collector))?;
     let newest = imports.iter().max_by_key(|i| (i.epoch, i.sequence));
     let mut missing = lacking::waiting(store, collector)?;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chantal_bundle::{Manifest, TrustDocument, parity::Percent};
+use chantal_bundle::{Manifest, TrustDocument, parity::Percent, trust::Link};
 use chantal_contract::{
     Digest, Entry, Fingerprint, Header, Key, Kind, Line, Mode, Name, RepoPath, Role, SiteName, SnapshotName,
 };
@@ -24,6 +24,7 @@ mod again;
 mod approvals;
 mod by_hand;
 mod chains;
+mod documents;
 mod forged;
 mod hostile;
 mod journeys;
@@ -98,16 +99,8 @@ impl Side {
     }
 
     fn accept(&self, document: TrustDocument) {
-        let batch = self.store.pool().batch().unwrap();
-        let put = batch.put(&document.encode().unwrap()).unwrap();
-        batch.flush().unwrap();
-        let event = Event::Trusted {
-            collector: document.collector,
-            version: document.version,
-            document: put.sha256,
-            signatures: vec![],
-        };
-        self.store.journal().append(event, at(0)).unwrap();
+        let link = Link { document: document.encode().unwrap(), signatures: Vec::new() };
+        record(&self.store, None, &document, &link, at(0)).unwrap();
     }
 
     /// Records a state of a mirror with these files, proved by a page of evidence.

@@ -45,6 +45,8 @@ struct Shown {
     /// How many approvals the trust document asks for.
     needed: u32,
     trust_version: u32,
+    /// The version that is accepted here, where the bundle is from before it.
+    accepted_version: Option<u32>,
     bases: Vec<String>,
     states: Vec<State>,
     volumes: usize,
@@ -92,6 +94,7 @@ impl From<&Inspection> for Shown {
             approvals: inspection.approved.iter().map(ToString::to_string).collect(),
             needed: inspection.needed,
             trust_version: manifest.trust.last().map_or(0, |link| link.version),
+            accepted_version: inspection.newest,
             bases: manifest.bases.iter().map(|base| base.manifest.hex()).collect(),
             states: manifest
                 .states

@@ -162,7 +162,7 @@ fn agreed(looked: &Looked) -> anyhow::Result<bool> {
 /// Shows what differs between two bundles.
 pub fn diff(old: &Path, new: &Path, html: Option<&PathBuf>, context: &Context) -> anyhow::Result<Ending> {
     let (_, store) = context.open()?;
-    let review = transfer::between(&store, old, new)?;
+    let review = transfer::between(&store, old, new, context.reporter.as_ref())?;
     if let Some(path) = html {
         draw(&review, path, context)?;
     }

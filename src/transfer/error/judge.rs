@@ -2,7 +2,11 @@
 
 use std::{io, path::Path};
 
-use chantal_bundle::{manifest, volume::UnpackError};
+use chantal_bundle::{
+    manifest::{self, ManifestError},
+    trust::ChainError,
+    volume::UnpackError,
+};
 use chantal_contract::SiteName;
 
 use super::{TransferError, shown::List};
@@ -95,6 +99,10 @@ impl TransferError {
                  `--out FILE` is imported with the bundle: `chantal import DIR FILE`",
                 List(others)
             )),
+            Self::Untrusted { source: TrustError::Chain(ChainError::Older { .. }), .. } => Some(
+                "it was made before the keys changed: what the collector exports now (`chantal export`) is believed; `chantal bundle inspect` \
+                 still shows what this one is".into(),
+            ),
             Self::OwnTrust { source } | Self::Untrusted { source, .. } | Self::Unapproved { source, .. } => source.hint(),
             Self::NoApprover { .. } => Some(
                 "on the collector `chantal trust add KEYFILE --role approver` gives a key the role; the next bundle carries that".into(),
@@ -120,6 +128,11 @@ impl TransferError {
                  it with the good one first, as it may have been altered on the way".into(),
             ),
             Self::ManyBundles { path, .. } => Some(format!("name one of them: `{}/NAME`", path.display())),
+            Self::Unwritable(ManifestError::Limit { .. }) => Some(
+                "let less travel: give the site fewer repositories in the configuration, or delete snapshots that it need not get \
+                 (`chantal snapshot delete`)"
+                    .into(),
+            ),
             Self::OtherProof { .. } => Some("copy the directory `origin` of the bundle again".into()),
             Self::NothingThere { .. } => Some("`chantal sync` first".into()),
             Self::UnknownBase { .. } => Some(

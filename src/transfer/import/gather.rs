@@ -5,8 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chantal_bundle::{KeyFingerprint, Manifest, TrustDocument};
+use chantal_bundle::{KeyFingerprint, Manifest};
 use chantal_contract::{Digest, SiteName, limits::BUNDLE_MANIFEST_BYTES};
+use jiff::Timestamp;
 
 use super::{ImportOutcome, again};
 use crate::{
@@ -14,7 +15,8 @@ use crate::{
     store::Store,
     transfer::{
         TransferError,
-        admit::{self, Admitted, New},
+        accepted::accept,
+        admit::{self, Admitted},
         approval::{self, Loose as LooseApproval},
         medium, origin,
         repair::Media,
@@ -46,15 +48,11 @@ fn place(admitted: &Admitted) -> Place {
 
 type Outcome = Result<ImportOutcome, TransferError>;
 
-/// The newest trust documents that bundles brought, by collector.
-pub(super) type Trusted = BTreeMap<SiteName, TrustDocument>;
-
 /// All that was found, sorted by bundle.
 pub(super) struct Finding {
     bundles: BTreeMap<Place, Gathered>,
     /// What is answered without looking further.
     answered: Vec<Outcome>,
-    pub trusted: Trusted,
     media: Media,
     approvals: Vec<LooseApproval>,
 }
@@ -80,8 +78,7 @@ impl Finding {
                 continue;
             }
             let outcome = take(self, bundle);
-            // what was imported already stands in the way of nothing
-            if outcome.as_ref().is_err_and(|fault| !matches!(fault, TransferError::NotBack { .. })) {
+            if outcome.as_ref().is_err_and(|fault| !stands_aside(fault)) {
                 failed.insert(collector);
             }
             outcomes.push(outcome);
@@ -92,15 +89,6 @@ impl Finding {
     fn take(&mut self, admitted: Admitted, dir: PathBuf) {
         let new = |admitted| Gathered { admitted, dirs: Vec::new(), approvals: Approvals::Here };
         self.bundles.entry(place(&admitted)).or_insert_with(|| new(admitted)).dirs.push(dir);
-    }
-
-    fn trust(&mut self, news: &[New]) {
-        for document in news.iter().map(|new| &new.document) {
-            let known = self.trusted.get(&document.collector);
-            if known.is_none_or(|known| known.version < document.version) {
-                self.trusted.insert(document.collector.clone(), document.clone());
-            }
-        }
     }
 
     /// Leaves out what is for other sites, where a medium that goes round brings something for this one.
@@ -131,30 +119,40 @@ impl Finding {
     }
 }
 
-/// Judges every bundle at the given paths, and sorts what lies there; `accept` is told of new trust documents, which count whatever
-/// becomes of the bundle that brought them.
+/// Tells whether what comes after a bundle in its stream may be tried though it failed: it was imported already, or its signer is shut
+/// out.
+fn stands_aside(fault: &TransferError) -> bool {
+    use crate::trust::TrustError::Revoked;
+    matches!(fault, TransferError::NotBack { .. } | TransferError::Untrusted { source: Revoked { .. }, .. })
+}
+
+/// Judges every bundle at the given paths, and sorts what lies there.
+///
+/// New trust documents are recorded at once, whatever becomes of the bundle that brought them.
 pub(super) fn gather(
     store: &Store,
     paths: &[PathBuf],
-    accept: &mut dyn FnMut(&[New]) -> Result<(), TransferError>,
+    at: Timestamp,
     reporter: &dyn Reporter,
 ) -> Result<Finding, TransferError> {
     let found = medium::find(paths)?;
-    let mut finding = Finding {
-        bundles: BTreeMap::new(),
-        answered: Vec::new(),
-        trusted: Trusted::new(),
-        media: found.loose,
-        approvals: Vec::new(),
-    };
+    let mut finding =
+        Finding { bundles: BTreeMap::new(), answered: Vec::new(), media: found.loose, approvals: Vec::new() };
     let only_loose = found.bundles.is_empty();
     for dir in found.bundles {
-        match judged(store, &dir, &mut finding, accept, reporter) {
+        match judged(store, &dir, at, reporter) {
             Ok(admitted) => finding.take(admitted, dir),
             // trust may have moved on since a bundle was imported; that it was stays so
             Err(fault) => finding.answered.push(match admit::imported(store, &dir)? {
                 Some(known) => again::unbelieved(store, &known, fault),
-                None => Err(fault),
+                // from before a change of trust, and for somebody else: that is what its bearer has to know
+                None => match admit::look_back(store, &dir) {
+                    Ok(seen) if seen.admitted.manifest.site != *store.site() => {
+                        finding.take(seen.admitted, dir);
+                        continue;
+                    }
+                    _ => Err(fault),
+                },
             }),
         }
     }
@@ -185,13 +183,11 @@ pub(super) fn gather(
 fn judged(
     store: &Store,
     dir: &Path,
-    finding: &mut Finding,
-    accept: &mut dyn FnMut(&[New]) -> Result<(), TransferError>,
+    at: Timestamp,
     reporter: &dyn Reporter,
 ) -> Result<Admitted, TransferError> {
-    let judged = admit::judge(store, dir)?;
-    accept(&judged.news)?;
-    finding.trust(&judged.news);
+    let judged = admit::judge(store, dir);
+    accept(store, &judged.news, at)?;
     for part in &judged.copied {
         let subject = dir.display().to_string();
         let text = format!("`{part}` is damaged and was read from `copy/`");

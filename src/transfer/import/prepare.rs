@@ -4,31 +4,24 @@ use std::path::PathBuf;
 
 use chantal_bundle::BundleName;
 use chantal_contract::Digest;
+use jiff::Timestamp;
 
 use super::{
     ImportOutcome, Job, Others, Rules, again,
     check::{self, Standing},
     closure,
-    gather::{Approvals, Gathered, Loose, Trusted},
+    gather::{Approvals, Gathered, Loose},
     rebuild::{self, Survey},
 };
 use crate::{
     report::{Event as Report, Reporter},
     store::Store,
-    transfer::{
-        TransferError,
-        admit::{self, New},
-        approval, medium,
-        repair::Media,
-        review, strays,
-    },
+    transfer::{TransferError, accepted, admit, approval, medium, origin, repair::Media, review, strays},
 };
 
 /// One look at media, whatever it is for.
 pub(super) struct Visit<'a, 'r> {
     pub store: &'a Store,
-    /// What the media brought of trust documents.
-    pub trusted: &'a Trusted,
     pub loose: Loose<'a>,
     pub rules: Rules<'r>,
     pub reporter: &'a dyn Reporter,
@@ -64,11 +57,7 @@ impl Visit<'_, '_> {
         let Gathered { admitted, dirs, approvals } = bundle;
         let approved = match approvals {
             Approvals::Here => {
-                let collector = &admitted.manifest.collector;
-                let document = match self.trusted.get(collector) {
-                    Some(new) => Some(new.clone()),
-                    None => admit::accepted_of(self.store, collector)?,
-                };
+                let document = accepted::document(self.store, &admitted.manifest.collector)?;
                 let document =
                     document.ok_or_else(|| TransferError::NoTrust { path: admitted.dir.clone() })?;
                 approval::demand(&document, admitted, dirs, self.loose.approvals)?
@@ -80,12 +69,7 @@ impl Visit<'_, '_> {
     }
 
     /// Proves all of a bundle but its volumes; what its index holds is in the store afterwards.
-    pub fn prepare(
-        &self,
-        job: &Job<'_>,
-        dirs: &[PathBuf],
-        accept: &mut dyn FnMut(&[New]) -> Result<(), TransferError>,
-    ) -> Result<Prepared, TransferError> {
+    pub fn prepare(&self, job: &Job<'_>, dirs: &[PathBuf], at: Timestamp) -> Result<Prepared, TransferError> {
         // a page that says something else was read by somebody: nothing of its bundle is kept
         dirs.iter().try_for_each(|dir| medium::expect_review(dir, &job.manifest().review))?;
         let mut media = self.loose.media.clone();
@@ -93,8 +77,8 @@ impl Visit<'_, '_> {
             media.add(dir)?;
         }
         let proof = job.keep_front(dirs, &media)?;
-        let origins = job.keep_origins(dirs)?;
-        accept(&origins.news)?;
+        let origins = origin::take(self.store, &job.manifest().origins, dirs, at)?;
+        admit::expect_still(self.store, job.admitted)?;
         origins.expect(job.manifest(), self.rules.origins)?;
         let mut survey = rebuild::rebuild(job)?;
         review::check(job.manifest(), job.index_file()?)?;

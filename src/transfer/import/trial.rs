@@ -11,6 +11,8 @@ use std::{
 use chantal_bundle::{VolumeNumber, index::Item};
 use chantal_contract::{Digest, Entry, Line, Name, Policy, Role};
 
+use jiff::Timestamp;
+
 use super::{
     ImportOutcome, Job, Others, Ready, Rules, blobs,
     gather::{Gathered, gather},
@@ -34,26 +36,31 @@ pub fn try_out(
     store: &Store,
     paths: &[PathBuf],
     rules: Rules<'_>,
+    at: Timestamp,
     reporter: &dyn Reporter,
 ) -> Result<Vec<Result<ImportOutcome, TransferError>>, TransferError> {
     let _shared = store.lock(Lock::Shared)?;
-    let mut found = gather(store, paths, &mut |_| Ok(()), reporter)?;
     let scratch = store.scratch()?;
+    let mut found = gather(&scratch, paths, at, reporter)?;
     Ok(found.in_order(&mut |found, bundle| {
-        let (trusted, loose) = (&found.trusted, found.loose());
-        let visit = Visit { store: &scratch, trusted, loose, rules, reporter };
-        one(&visit, bundle, &scratch)
+        let visit = Visit { store: &scratch, loose: found.loose(), rules, reporter };
+        one(&visit, bundle, at, &scratch)
     }))
 }
 
-fn one(visit: &Visit<'_, '_>, bundle: &Gathered, scratch: &Scratch) -> Result<ImportOutcome, TransferError> {
+fn one(
+    visit: &Visit<'_, '_>,
+    bundle: &Gathered,
+    at: Timestamp,
+    scratch: &Scratch,
+) -> Result<ImportOutcome, TransferError> {
     let name = bundle.admitted.manifest.name()?;
     let _stream = visit.store.lock(Lock::Site(&bundle.admitted.manifest.collector))?;
     if let Some(answer) = visit.answer(bundle, &name)? {
         return Ok(answer);
     }
     let mut job = visit.job(bundle, &name)?;
-    let Prepared { media, survey, .. } = visit.prepare(&job, &bundle.dirs, &mut |_| Ok(()))?;
+    let Prepared { media, proof, survey } = visit.prepare(&job, &bundle.dirs, at)?;
     job.only = Some(indexes(&job)?);
     job.others = Others::Proved;
     let missing = &survey.missing;
@@ -68,6 +75,8 @@ fn one(visit: &Visit<'_, '_>, bundle: &Gathered, scratch: &Scratch) -> Result<Im
     blobs::assemble(&job)?;
     promise(&job, scratch)?;
     let unproved = review(&job, &survey, visit.rules.policies)?;
+    // into the scratch: bundles that follow are judged by it
+    job.commit(proof, at)?;
     let (manifest, blobs, bytes) = (job.manifest().clone(), taken.blobs, taken.bytes);
     Ok(ImportOutcome::Ready(Box::new(Ready {
         bundle: name.clone(),

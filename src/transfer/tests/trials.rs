@@ -14,7 +14,7 @@ fn kept(side: &Side) -> BTreeMap<String, Vec<u8>> {
 
 fn tried_with(side: &Side, paths: &[PathBuf], rules: Rules<'_>) -> Vec<Result<ImportOutcome, TransferError>> {
     let before = kept(side);
-    let outcomes = try_out(&side.store, paths, rules, &Silent);
+    let outcomes = try_out(&side.store, paths, rules, at(200), &Silent);
     assert!(kept(side) == before, "a trial kept something");
     outcomes.unwrap_or_else(|fault| vec![Err(fault)])
 }
@@ -139,7 +139,8 @@ fn a_trial_demands_approvals_and_origins() {
     let other = receiver.dir.path().join("approver-1.sig");
     fs::write(&other, &signature).unwrap();
     let told = Told::default();
-    let fault = try_out(&receiver.store, &[next, other.clone()], RULELESS, &told).unwrap().pop().unwrap();
+    let fault =
+        try_out(&receiver.store, &[next, other.clone()], RULELESS, at(200), &told).unwrap().pop().unwrap();
     assert!(matches!(fault, Err(TransferError::Unapproved { .. })));
     let said = told.0.lock().unwrap().join("\n");
     assert!(said.contains(&other.display().to_string()) && said.contains("counts for nothing"), "{said}");
