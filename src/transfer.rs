@@ -39,7 +39,7 @@ pub use export::{
     Written, plan_export, weigh,
 };
 pub use held::{Since, acknowledged_by};
-pub use import::{ImportOutcome, Imported, Rules, import};
+pub use import::{ImportOutcome, Imported, Ready, Rules, import, try_out};
 pub use inspect::{Inspection, Verification, VolumeVerdict, inspect, verify};
 pub use origin::Demands;
 pub use own::{OwnTrust, own_document, signers};

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use chantal_bundle::{KeyFingerprint, Manifest, PublicKey, TrustDocument, manifest, proof::Proof, seal};
+use chantal_bundle::{
+    KeyFingerprint, Manifest, PublicKey, TrustDocument, manifest, proof::Proof, seal, trust::ChainError,
+};
 use chantal_contract::{
     Digest, SiteName,
     limits::{BUNDLE_MANIFEST_BYTES, SIGNATURES},
@@ -12,10 +14,11 @@ use super::{
     TransferError,
     accepted::{self, Followed, New},
     medium::{self, Front, Places},
+    origin::Chains,
 };
 use crate::{
     store::{Imported, Store},
-    trust::{self, document::expect_unrevoked},
+    trust::{self, TrustError, document::expect_unrevoked},
 };
 
 /// A bundle whose manifest was signed by whom it says.
@@ -82,21 +85,67 @@ fn judge_front(store: &Store, dir: &Path, front: Result<Front, TransferError>) -
         if let Some(source) = fault {
             return Err(TransferError::Untrusted { path: dir.into(), source });
         }
-        admit(dir, news.last().map_or(&accepted, |new| &new.document), front)
+        let current = news.last().map_or(&accepted, |new| &new.document);
+        admit(dir, current, current, front)
     });
     Judged { news, verdict, copied: Vec::new() }
 }
 
+/// A bundle that is looked at, and nothing is accepted of it.
+pub(super) struct Seen {
+    pub admitted: Admitted,
+    /// The trust document that it is believed by.
+    pub document: TrustDocument,
+    /// The newest version that was accepted, where it was made before that.
+    pub newest: Option<u32>,
+    /// What was read from `copy/`.
+    pub copied: Vec<&'static str>,
+}
+
 /// Looks at a bundle without accepting anything: with the newest trust document that its chain proves.
-pub(super) fn look(store: &Store, dir: &Path) -> Result<(Admitted, TrustDocument), TransferError> {
-    let Judged { mut news, verdict, .. } = judge(store, dir);
+pub(super) fn look(store: &Store, dir: &Path) -> Result<Seen, TransferError> {
+    let Judged { mut news, verdict, copied } = judge(store, dir);
     let admitted = verdict?;
     let document = match news.pop() {
         Some(new) => Some(new.document),
         None => accepted::document(store, &admitted.manifest.collector)?,
     };
     let document = document.ok_or_else(|| TransferError::NoTrust { path: dir.into() })?;
-    Ok((admitted, document))
+    Ok(Seen { admitted, document, newest: None, copied })
+}
+
+/// Says of a bundle that was made before a change of trust what it is good for.
+pub(super) fn of_older_trust(version: u32, newest: u32) -> String {
+    format!(
+        "it is of an older trust version: {version}, and version {newest} was accepted; it can be looked at, and is not imported any more"
+    )
+}
+
+/// Looks at a bundle as [`look`] does, and believes one from before a change of trust, too: whose chain is the beginning of the
+/// accepted one, and of whose signers none was revoked since. It may be looked at, and no more.
+pub(super) fn look_back(store: &Store, dir: &Path) -> Result<Seen, TransferError> {
+    let fault = match look(store, dir) {
+        Err(fault @ TransferError::Untrusted { source: TrustError::Chain(ChainError::Older { .. }), .. }) => {
+            fault
+        }
+        other => return other,
+    };
+    let chains = Chains::load(store)?;
+    for places in std::iter::once(Places::default()).chain(Places::others()) {
+        let Ok(front) = medium::front_at(dir, places) else { continue };
+        let Some((then, newest)) = chains.documents(dir, &front.chain)? else { continue };
+        match admit(dir, then, newest, front) {
+            Ok(admitted) => {
+                let (document, newest, copied) = (then.clone(), Some(newest.version), places.copied());
+                return Ok(Seen { admitted, document, newest, copied });
+            }
+            Err(revoked @ TransferError::Untrusted { source: TrustError::Revoked { .. }, .. }) => {
+                return Err(revoked);
+            }
+            Err(_) => {}
+        }
+    }
+    Err(fault)
 }
 
 /// Finds the accepted document that the chain contains; without one, says which is nearest.
@@ -104,7 +153,7 @@ fn accepted(store: &Store, dir: &Path, front: &Front) -> Result<TrustDocument, T
     if front.chain.is_empty() {
         return Err(TransferError::NoChain { path: dir.into() });
     }
-    let mut known = accepted::documents(store)?;
+    let known = accepted::documents(store)?;
     let contains = |document: &TrustDocument| {
         let link = front.chain.get(document.version as usize - 1);
         document.encode().is_ok_and(|bytes| link.is_some_and(|l| l.document == bytes))
@@ -112,27 +161,33 @@ fn accepted(store: &Store, dir: &Path, front: &Front) -> Result<TrustDocument, T
     if let Some(document) = known.iter().find(|d| contains(d)) {
         return Ok(document.clone());
     }
-    // A site verifies its own bundles, too; but its trust in itself says nothing about somebody else's.
-    known.retain(|document| document.collector != *store.site());
-    // Of one collector alone the chain rule can say what is wrong: older, or forked.
-    if let [only] = known.as_slice()
-        && let Some(source) = accepted::follow(only, &front.chain).fault
+    // Nothing proves this; it only tells which of the collectors to hold it against.
+    let first = front.chain.first().and_then(|link| TrustDocument::parse(&link.document).ok());
+    let claimed = first.map(|document| document.collector);
+    // Of one collector the chain rule can say what is wrong: older, or forked.
+    if let Some(meant) = known.iter().find(|document| Some(&document.collector) == claimed.as_ref())
+        && let Some(source) = accepted::follow(meant, &front.chain).fault
     {
         return Err(TransferError::Untrusted { path: dir.into(), source });
     }
-    let known: Vec<SiteName> = known.into_iter().map(|d| d.collector).collect();
-    let path = dir.to_path_buf();
-    Err(if known.is_empty() {
-        TransferError::NoTrust { path }
-    } else {
-        TransferError::Stranger { path, known }
+    // A site verifies its own bundles, too; but its trust in itself says nothing about somebody else's.
+    let others = known.into_iter().map(|document| document.collector).filter(|c| c != store.site());
+    let (path, known) = (dir.to_path_buf(), others.collect::<Vec<SiteName>>());
+    Err(match known.as_slice() {
+        [] => TransferError::NoTrust { path },
+        _ => TransferError::Stranger { path, claimed, known },
     })
 }
 
-fn admit(dir: &Path, document: &TrustDocument, front: Front) -> Result<Admitted, TransferError> {
+fn admit(
+    dir: &Path,
+    then: &TrustDocument,
+    now: &TrustDocument,
+    front: Front,
+) -> Result<Admitted, TransferError> {
     let Front { manifest: bytes, signatures, chain } = front;
     let mut proof = Proof { manifest: bytes.clone(), signatures, approvals: Vec::new(), trust: chain };
-    let (manifest, signers) = believe(dir, document, document, &proof)?;
+    let (manifest, signers) = believe(dir, then, now, &proof)?;
     proof.approvals = medium::approvals(dir)?.into_iter().flatten().take(SIGNATURES).collect();
     let mut signed: Vec<KeyFingerprint> = signers.iter().map(PublicKey::fingerprint).collect();
     signed.sort();

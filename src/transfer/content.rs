@@ -88,12 +88,22 @@ pub(super) fn visit(
         }
     }
     prove(&state.manifest, reader.digest())?;
+    visit_evidence(store, state, visit)?;
+    Ok((files, bytes))
+}
+
+/// Visits the blobs of a state's evidence.
+pub(super) fn visit_evidence(
+    store: &Store,
+    state: &StateRef,
+    visit: &mut dyn FnMut(Need) -> Result<(), TransferError>,
+) -> Result<(), TransferError> {
     if let Some(list) = &state.evidence {
         for blob in Evidence::parse(&store.pool().read(list, EVIDENCE_BYTES)?)?.blobs() {
             visit(Need::Blob(blob))?;
         }
     }
-    Ok((files, bytes))
+    Ok(())
 }
 
 /// Compares what a manifest's bytes hash to with its name.

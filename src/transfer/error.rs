@@ -2,6 +2,7 @@
 
 mod judge;
 mod shown;
+mod subject;
 
 use std::{
     io,
@@ -22,7 +23,7 @@ use chantal_contract::{Digest, Mismatch, Name, SiteName};
 
 pub use shown::MissingBase;
 
-use self::shown::{List, quoted};
+use self::shown::{List, claim, quoted};
 use super::export::OutFault;
 use crate::{
     store::{Address, Object, StoreError},
@@ -201,10 +202,18 @@ pub enum TransferError {
 
     // --- reading ---
     /// Neither a bundle nor a volume lies there.
-    #[error("`{}` holds neither a bundle nor a volume of one", path.display())]
+    #[error("`{}` holds neither a bundle nor a volume or an approval of one", path.display())]
     NoBundle {
         /// What was given.
         path: PathBuf,
+    },
+    /// Several bundles lie where one is asked for.
+    #[error("`{}` holds {} bundles: {}", path.display(), found.len(), List(found))]
+    ManyBundles {
+        /// What was given.
+        path: PathBuf,
+        /// The names of their directories.
+        found: Vec<String>,
     },
     /// A file of a bundle is a device, a pipe or a directory.
     #[error("`{}` is no regular file", path.display())]
@@ -247,10 +256,12 @@ pub enum TransferError {
         source: TrustError,
     },
     /// The trust chain begins with none of the documents that are trusted here.
-    #[error("`{}` is not believed: its trust chain is of none of the collectors trusted here ({})", path.display(), List(known))]
+    #[error("`{}` is not believed: {} none of the collectors trusted here ({})", path.display(), claim(claimed.as_ref()), List(known))]
     Stranger {
         /// The bundle.
         path: PathBuf,
+        /// Whose it says that it is, which nothing proves.
+        claimed: Option<SiteName>,
         /// The collectors that are trusted.
         known: Vec<SiteName>,
     },
@@ -283,6 +294,8 @@ pub enum TransferError {
         bundle: BundleName,
         /// Why.
         source: TrustError,
+        /// Approvers who have not signed.
+        others: Vec<KeyFingerprint>,
     },
     /// The key may not approve bundles.
     #[error(

@@ -10,7 +10,7 @@ use chantal_bundle::{
     Epoch, Manifest, Sequence, TrustDocument,
     manifest::{CarriedState, ManifestError, OriginFile},
     proof::{self, Proof},
-    trust::ChainError,
+    trust::{ChainError, Link},
 };
 use chantal_contract::{
     Digest, Name, SiteName,
@@ -33,12 +33,12 @@ pub type Demands = BTreeMap<Name, SiteName>;
 
 /// The trust chains that proofs are judged by: what was accepted here, and what the proofs themselves add to it.
 ///
-/// Each holds every version with its digest, from the one on that a person vouched for; a proof's chain is of that collector if it holds
-/// this one in its place.
-struct Chains(Vec<Vec<(Digest, TrustDocument)>>);
+/// Each holds every version with its digest, from the one on that a person vouched for; a chain is of that collector if it holds this one
+/// in its place.
+pub(super) struct Chains(Vec<Vec<(Digest, TrustDocument)>>);
 
 impl Chains {
-    fn load(store: &Store) -> Result<Self, TransferError> {
+    pub fn load(store: &Store) -> Result<Self, TransferError> {
         let mut chains = Vec::new();
         for collector in store.catalog().collectors()? {
             let chain = store.catalog().trust_chain(&collector)?;
@@ -52,7 +52,9 @@ impl Chains {
 
     /// Follows a proof's chain as far as it leads; what it adds counts for every proof, whatever becomes of this one.
     fn learn(&mut self, proof: &Proof) -> Vec<New> {
-        let Some(known) = self.0.iter_mut().find(|known| is_of(proof, known)) else { return Vec::new() };
+        let Some(known) = self.0.iter_mut().find(|known| is_of(&proof.trust, known)) else {
+            return Vec::new();
+        };
         let newest = known.last().filter(|(_, newest)| (newest.version as usize) < proof.trust.len());
         let Some((_, newest)) = newest else { return Vec::new() };
         let news = accepted::follow(newest, &proof.trust).news;
@@ -63,17 +65,28 @@ impl Chains {
     /// Returns the manifest that is proved, which is parsed only after a signature over it was found good; none where its
     /// collector is not trusted here.
     fn judge(&self, path: &Path, proof: &Proof) -> Result<Option<Manifest>, TransferError> {
-        let Some(known) = self.0.iter().find(|known| is_of(proof, known)) else { return Ok(None) };
+        let Some((then, newest)) = self.documents(path, &proof.trust)? else { return Ok(None) };
+        admit::believe(path, then, newest, proof).map(|(manifest, _)| Some(manifest))
+    }
+
+    /// Returns the trust document that a chain ends in, and the newest of its collector; none where that is not trusted here.
+    ///
+    /// A chain that was made before the newest version must be the beginning of the accepted one.
+    pub fn documents(
+        &self,
+        path: &Path,
+        chain: &[Link],
+    ) -> Result<Option<(&TrustDocument, &TrustDocument)>, TransferError> {
+        let Some(known) = self.0.iter().find(|known| is_of(chain, known)) else { return Ok(None) };
         let Some((_, newest)) = known.last() else { return Ok(None) };
         let untrusted = |source| TransferError::Untrusted { path: path.into(), source };
-        if proof.trust.len() >= newest.version as usize {
-            trust::document::follow(newest, &proof.trust).map_err(untrusted)?;
-            return admit::believe(path, newest, newest, proof).map(|(manifest, _)| Some(manifest));
+        if chain.len() >= newest.version as usize {
+            trust::document::follow(newest, chain).map_err(untrusted)?;
+            return Ok(Some((newest, newest)));
         }
-        // Made before the newest version: each of its documents must be the one that was accepted then.
         let mut then = newest;
         for (accepted, document) in known {
-            let Some(link) = proof.trust.get(document.version as usize - 1) else { break };
+            let Some(link) = chain.get(document.version as usize - 1) else { break };
             let found = Digest::of(&link.document);
             if found != *accepted {
                 let forked = ChainError::Forked { version: document.version, accepted: *accepted, found };
@@ -81,14 +94,14 @@ impl Chains {
             }
             then = document;
         }
-        admit::believe(path, then, newest, proof).map(|(manifest, _)| Some(manifest))
+        Ok(Some((then, newest)))
     }
 }
 
-/// Tells whether a proof's chain is the one of which these versions were accepted.
-fn is_of(proof: &Proof, known: &[(Digest, TrustDocument)]) -> bool {
+/// Tells whether a chain is the one of which these versions were accepted.
+fn is_of(chain: &[Link], known: &[(Digest, TrustDocument)]) -> bool {
     known.first().is_some_and(|(digest, first)| {
-        let link = (first.version as usize).checked_sub(1).and_then(|at| proof.trust.get(at));
+        let link = (first.version as usize).checked_sub(1).and_then(|at| chain.get(at));
         link.is_some_and(|link| Digest::of(&link.document) == *digest)
     })
 }
@@ -133,15 +146,15 @@ pub(super) fn take(
 pub(super) fn look(
     store: &Store,
     listed: &[OriginFile],
-    dir: &Path,
+    dirs: &[PathBuf],
 ) -> Result<Vec<Option<SiteName>>, TransferError> {
-    let (mut chains, dirs) = (Chains::load(store)?, [dir.to_path_buf()]);
-    each(store, listed, &dirs, |_, _, proof| {
+    let mut chains = Chains::load(store)?;
+    each(store, listed, dirs, |_, _, proof| {
         chains.learn(proof);
         Ok(())
     })?;
     let mut found = Vec::new();
-    each(store, listed, &dirs, |path, _, proof| {
+    each(store, listed, dirs, |path, _, proof| {
         found.push(chains.judge(path, proof)?.map(|manifest| manifest.collector));
         Ok(())
     })?;

@@ -36,6 +36,8 @@ mod repair;
 mod signatures;
 mod spreads;
 mod thefts;
+mod trials;
+mod views;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -283,6 +285,16 @@ fn sides() -> (Side, Side) {
     let (collector, receiver) = (Side::new("hq"), Side::new("plant-7"));
     receiver.trust(&collector);
     (collector, receiver)
+}
+
+/// Verifies a bundle that is believed.
+fn verified_at(side: &Side, paths: &[PathBuf]) -> Verification {
+    verify(&side.store, paths, &Silent).unwrap().pop().unwrap().unwrap()
+}
+
+/// Inspects a bundle that is believed.
+fn inspected(side: &Side, path: &Path) -> Inspection {
+    inspect(&side.store, &[path.into()]).unwrap().pop().unwrap().unwrap()
 }
 
 #[track_caller]

@@ -30,4 +30,5 @@ mod spread;
 mod store_faults;
 mod surface;
 mod trust;
+mod views;
 mod world;

@@ -4,11 +4,12 @@ use std::{io, path::Path};
 
 use chantal_bundle::{
     manifest::{self, ManifestError},
+    trust::ChainError,
     volume::UnpackError,
 };
 use chantal_contract::SiteName;
 
-use super::TransferError;
+use super::{TransferError, shown::List};
 use crate::{store::StoreError, trust::TrustError};
 
 impl TransferError {
@@ -95,8 +96,14 @@ impl TransferError {
             Self::NoChain { .. } => Some(
                 "copy the bundle anew: `trust/`, `signatures/` and `manifest.json` belong on every medium".into(),
             ),
-            Self::Unapproved { source: TrustError::NotEnough { .. } | TrustError::Signature(_), .. } => Some(
-                "each approver runs `chantal bundle approve DIR`; a signature that was written elsewhere with `--out FILE` is imported with the bundle: `chantal import DIR FILE`".into(),
+            Self::Unapproved { source: TrustError::NotEnough { .. } | TrustError::Signature(_), others, .. } => Some(format!(
+                "who has not approved it yet ({}) runs `chantal bundle approve DIR`; a signature that was written elsewhere with \
+                 `--out FILE` is imported with the bundle: `chantal import DIR FILE`",
+                List(others)
+            )),
+            Self::Untrusted { source: TrustError::Chain(ChainError::Older { .. }), .. } => Some(
+                "it was made before the keys changed: what the collector exports now (`chantal export`) is believed; `chantal bundle inspect` \
+                 still shows what this one is".into(),
             ),
             Self::OwnTrust { source } | Self::Untrusted { source, .. } | Self::Unapproved { source, .. } => source.hint(),
             Self::NoApprover { .. } => Some(
@@ -125,6 +132,7 @@ impl TransferError {
                 "copy it again, or remove it: an import makes the review anew from the index. If somebody has read this one, compare \
                  it with the good one first, as it may have been altered on the way".into(),
             ),
+            Self::ManyBundles { path, .. } => Some(format!("name one of them: `{}/NAME`", path.display())),
             Self::Unwritable(ManifestError::Limit { .. }) => Some(
                 "let less travel: give the site fewer repositories in the configuration, or delete snapshots that it need not get \
                  (`chantal snapshot delete`)"

@@ -37,6 +37,8 @@ pub(super) struct Survey {
 pub(super) struct Missing {
     /// Volumes of which some blob is not in the pool, with the number of such blobs.
     pub volumes: BTreeMap<VolumeNumber, u64>,
+    /// Bytes of what is to be read.
+    pub content: u64,
     /// Bytes that will have to be written.
     pub bytes: u64,
 }
@@ -47,6 +49,7 @@ impl Missing {
         *self.volumes.entry(volume).or_default() += 1;
         // A part is kept until its blob is whole.
         let times = if member.part.is_some() { 2 } else { 1 };
+        self.content = self.content.saturating_add(member.content().size);
         self.bytes = self.bytes.saturating_add(member.content().size.saturating_mul(times));
     }
 }

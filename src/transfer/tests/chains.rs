@@ -37,11 +37,8 @@ fn the_last_site_can_demand_the_first_collectors_signature() {
     imported(plant.import(&collector.export(&["bookworm"], "last").path));
     let full = plant.export(&["bookworm"], "last");
     assert_eq!(full.bundle.to_string(), "plant-7.ship-3-e01-000001");
-    assert_eq!(
-        inspect(&ship.store, std::slice::from_ref(&full.path)).unwrap()[0].origins,
-        [Some(site("hq"))]
-    );
-    assert!(verify(&ship.store, std::slice::from_ref(&full.path), &Silent).unwrap()[0].is_good());
+    assert_eq!(inspected(&ship, &full.path).origins, [Some(site("hq"))]);
+    assert!(verified_at(&ship, std::slice::from_ref(&full.path)).is_good());
     imported(import_one(&ship, &full.path, &demands()));
     assert_eq!(ship.newest("bookworm"), Some(first));
 
@@ -61,7 +58,7 @@ fn the_last_site_can_demand_the_first_collectors_signature() {
     pod.trust(&collector);
     let last = ship.export(&["bookworm"], "none");
     assert_eq!(last.manifest.origins.len(), 2);
-    let mut origins = inspect(&pod.store, std::slice::from_ref(&last.path)).unwrap().remove(0).origins;
+    let mut origins = inspected(&pod, &last.path).origins;
     origins.sort();
     assert_eq!(origins, [None, Some(site("hq"))], "nothing is known of the plant");
     imported(import_one(&pod, &last.path, &demands()));
@@ -261,7 +258,9 @@ fn a_trust_document_that_a_refused_proof_brings_counts_at_once() {
         ship.trust(&collector);
         let dir = resigned(&plant, &bundle, &[proof], n);
         // to look is to accept nothing
-        assert!(inspect(&ship.store, std::slice::from_ref(&dir)).unwrap_err().is_refusal());
+        assert!(
+            inspect(&ship.store, std::slice::from_ref(&dir)).unwrap().remove(0).unwrap_err().is_refusal()
+        );
         assert_eq!(version(&ship), 1);
         let error = refused(import_one(&ship, &dir, &Demands::new()));
         assert!(matches!(error, TransferError::Untrusted { .. }), "{n}: {error}");
@@ -305,7 +304,7 @@ fn what_one_proof_revokes_is_refused_in_every_other_whatever_their_order() {
         let alone = resigned(&plant, &bundle, &[moved(before)], n);
         let both = resigned(&plant, &bundle, &[moved(before), genuine.clone()], n + 10);
         for told in [
-            verify(&ship.store, std::slice::from_ref(&both), &Silent).unwrap_err(),
+            verify(&ship.store, std::slice::from_ref(&both), &Silent).unwrap().remove(0).unwrap_err(),
             refused(import_one(&ship, &both, &demands())),
         ] {
             assert!(

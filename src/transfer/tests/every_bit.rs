@@ -66,8 +66,8 @@ fn assert_refused(ship: &Side, dir: &Path, file: &str, what: &str) {
         assert!(!error.to_string().is_empty(), "{what}");
         assert!(ship.newest("bookworm").is_none(), "{what}: {error}");
     }
-    let verified = verify(&ship.store, &[dir.into()], &Silent);
-    assert!(!verified.is_ok_and(|v| v[0].is_good()), "{what}");
+    let verified = verify(&ship.store, &[dir.into()], &Silent).and_then(|mut found| found.remove(0));
+    assert!(!verified.is_ok_and(|verification| verification.is_good()), "{what}");
 }
 
 #[test]
@@ -124,7 +124,7 @@ impl Tally {
     /// Asserts that a spoiled bundle with parity is either refused, or seen to be spoiled and repaired to what was sent.
     fn judge(&mut self, plant: &Side, ship: &Side, dir: &Path, file: &str, what: &str) {
         let page = ["REVIEW", "review", "origin"].iter().any(|kind| file.starts_with(kind));
-        match verify(&ship.store, &[dir.into()], &Silent).map(|mut v| v.remove(0)) {
+        match verify(&ship.store, &[dir.into()], &Silent).and_then(|mut found| found.remove(0)) {
             Ok(verification) if file == "SHA256SUMS" => assert!(!verification.is_good(), "{what}"),
             Ok(verification) => {
                 // people have read the page, and of a proof there is no second copy: neither is made anew

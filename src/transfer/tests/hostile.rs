@@ -18,11 +18,14 @@ fn sums_that_contradict_the_manifest_are_shown() {
     let hex = manifest_of(&written).index.sha256.hex();
     assert!(text.contains(&hex));
     fs::write(&path, text.replace(&hex, &"0".repeat(64))).unwrap();
-    let verified = verify(&receiver.store, std::slice::from_ref(&written.path), &Silent).unwrap();
-    assert_eq!(verified[0].sums.len(), 1);
-    assert!(!verified[0].is_good());
+    let verified = verified_at(&receiver, std::slice::from_ref(&written.path));
+    assert_eq!(verified.sums.len(), 1);
+    assert!(!verified.is_good());
+    // what is not there contradicts nothing
     fs::remove_file(&path).unwrap();
-    assert!(!verify(&receiver.store, &[written.path], &Silent).unwrap()[0].is_good());
+    let verified = verified_at(&receiver, &[written.path]);
+    assert!(verified.is_good() && !verified.is_sound());
+    assert_eq!(verified.absent, ["`SHA256SUMS`"]);
 }
 
 #[test]
@@ -133,7 +136,7 @@ fn a_collector_that_is_not_trusted_is_not_believed() {
     receiver.trust(&Side::new("hq2"));
     assert!(matches!(refused(receiver.import(&written.path)), TransferError::Stranger { .. }));
     // The collector itself verifies what it wrote.
-    assert!(verify(&collector.store, &[written.path], &Silent).unwrap()[0].is_good());
+    assert!(verified_at(&collector, &[written.path]).is_good());
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn spoil(path: &Path, from: usize, length: usize) {
 }
 
 fn verified(receiver: &Side, dir: &Path) -> Verification {
-    verify(&receiver.store, &[dir.into()], &Silent).unwrap().pop().unwrap()
+    verified_at(receiver, &[dir.into()])
 }
 
 #[test]

@@ -181,7 +181,8 @@ fn a_signed_volume_of_any_other_make_is_refused_and_leaves_nothing() {
         // What was good before the fault stays, as it is what it is called: each brings another one.
         let content = format!("what number {n} promised").into_bytes();
         let dir = signed(&content, make(&content)).write(&collector);
-        let verification = verify(&receiver.store, std::slice::from_ref(&dir), &Silent).unwrap().remove(0);
+        let verification =
+            verify(&receiver.store, std::slice::from_ref(&dir), &Silent).unwrap().remove(0).unwrap();
         assert!(matches!(verification.volumes[0].1, VolumeVerdict::Bad(_)), "{what}: {verification:?}");
         let error = refused(receiver.import(&dir));
         assert!(matches!(&error, TransferError::Damaged { .. }), "{what}: {error}");
