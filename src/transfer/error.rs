@@ -295,7 +295,7 @@ pub enum TransferError {
         /// Why.
         source: TrustError,
         /// Approvers who have not signed.
-        others: Vec<KeyFingerprint>,
+        others: Box<[KeyFingerprint]>,
     },
     /// The key may not approve bundles.
     #[error(
