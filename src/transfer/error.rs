@@ -293,7 +293,7 @@ pub enum TransferError {
         /// The bundle.
         bundle: BundleName,
         /// Why.
-        source: TrustError,
+        source: Box<TrustError>,
         /// Approvers who have not signed.
         others: Box<[KeyFingerprint]>,
     },
