@@ -114,7 +114,7 @@ fn format(role: Role, repository: &Repository, faults: &mut Vec<Fault>) {
             &format!("remove `{}:` if it arrives by bundle; add `url:` if it is synced here", kind.name()),
         ),
         ([_], false, Role::Collector) => {
-            fault(format!("`{name}` does not say where it comes from"), "add `url:`")
+            fault(format!("`{name}` does not say where it comes from"), "add `url:`");
         }
         ([], true, _) | ([], false, Role::Collector) => {
             fault(format!("`{name}` has no format block"), "add one of `apt:`, `rpm:`, `pypi:`");

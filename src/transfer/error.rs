@@ -293,9 +293,9 @@ pub enum TransferError {
         /// The bundle.
         bundle: BundleName,
         /// Why.
-        source: TrustError,
+        source: Box<TrustError>,
         /// Approvers who have not signed.
-        others: Vec<KeyFingerprint>,
+        others: Box<[KeyFingerprint]>,
     },
     /// The key may not approve bundles.
     #[error(

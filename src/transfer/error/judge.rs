@@ -96,7 +96,8 @@ impl TransferError {
             Self::NoChain { .. } => Some(
                 "copy the bundle anew: `trust/`, `signatures/` and `manifest.json` belong on every medium".into(),
             ),
-            Self::Unapproved { source: TrustError::NotEnough { .. } | TrustError::Signature(_), others, .. } => Some(format!(
+            Self::Unapproved { source, others, .. }
+                if matches!(**source, TrustError::NotEnough { .. } | TrustError::Signature(_)) => Some(format!(
                 "who has not approved it yet ({}) runs `chantal bundle approve DIR`; a signature that was written elsewhere with \
                  `--out FILE` is imported with the bundle: `chantal import DIR FILE`",
                 List(others)
@@ -105,7 +106,8 @@ impl TransferError {
                 "it was made before the keys changed: what the collector exports now (`chantal export`) is believed; `chantal bundle inspect` \
                  still shows what this one is".into(),
             ),
-            Self::OwnTrust { source } | Self::Untrusted { source, .. } | Self::Unapproved { source, .. } => source.hint(),
+            Self::Unapproved { source, .. } => source.hint(),
+            Self::OwnTrust { source } | Self::Untrusted { source, .. } => source.hint(),
             Self::NoApprover { .. } => Some(
                 "on the collector `chantal trust add KEYFILE --role approver` gives a key the role; the next bundle carries that".into(),
             ),
