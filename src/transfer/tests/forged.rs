@@ -18,6 +18,7 @@ use super::review::Reviewed;
 use super::*;
 use crate::trust::sshsig;
 
+const EVIDENCE: &str = "chantal-evidence\t1";
 const NOTHING: ReviewLine = ReviewLine::Begin { base: 0, packages: 0 };
 
 fn told(lines: &[ReviewLine]) -> Vec<ReviewLine> {
@@ -32,6 +33,9 @@ struct Forgery {
     format: Kind,
     counts: Counts,
     evidence: Option<Digest>,
+    /// Lines of the evidence list after its first, as the index has them.
+    listed: Option<Vec<String>>,
+    sequence: u64,
     site: &'static str,
     collector: &'static str,
     /// What the manifest says of the trust document; the truth when left out.
@@ -51,6 +55,8 @@ impl Forgery {
             format: Kind::Apt,
             counts: Counts::default(),
             evidence: None,
+            listed: None,
+            sequence: 1,
             site: "plant-7",
             collector: "hq",
             chain: None,
@@ -73,6 +79,11 @@ impl Forgery {
         for line in &self.lines {
             index.edit(Edit::Added(line)).unwrap();
         }
+        if let (Some(list), Some(lines)) = (self.evidence, &self.listed) {
+            index.evidence(list, None).unwrap();
+            index.first(EVIDENCE).unwrap();
+            lines.iter().for_each(|line| index.edit(Edit::Added(line)).unwrap());
+        }
         self.told.iter().for_each(|line| index.review(line).unwrap());
         let (bytes, open_size, _) = index.finish().unwrap();
         let document = TrustDocument::first(site("hq"), collector.key.public());
@@ -83,7 +94,7 @@ impl Forgery {
             collector: site(self.collector),
             site: site(self.site),
             epoch: Epoch::FIRST,
-            sequence: Sequence::FIRST,
+            sequence: Sequence::new(self.sequence).unwrap(),
             created: at(0),
             delivery: Delivery::Full,
             expected_next_by: None,
@@ -236,4 +247,47 @@ fn every_lie_is_found_before_anything_becomes_current() {
     assert_eq!(receiver.entries(), entries);
     imported(receiver.import(&good.write(&collector)));
     assert_eq!(receiver.read("bookworm", "a"), b"held");
+}
+
+#[test]
+fn a_delta_of_what_the_site_has_is_held_against_it_like_any_other() {
+    let (collector, receiver) = sides();
+    let batch = receiver.store.pool().batch().unwrap();
+    batch.put(b"held").unwrap();
+    batch.flush().unwrap();
+    let key = "signed\tdists/stable/InRelease\tAB12";
+    let list = Digest::of(format!("{EVIDENCE}\n{key}\n").as_bytes());
+    let honest = Forgery {
+        evidence: Some(list),
+        listed: Some(vec![key.into()]),
+        told: told(&[signer()]),
+        ..Forgery::new(&[file("a", b"held")])
+    };
+    imported(receiver.import(&honest.write(&collector)));
+    let state = receiver.newest("bookworm").unwrap();
+    let again = |forgery: Forgery| Forgery {
+        promised: Some(state.manifest),
+        evidence: Some(list),
+        told: told(&[signer()]),
+        sequence: 2,
+        ..forgery
+    };
+    let entries = receiver.entries();
+    let lies = [
+        // the review would not tell of the file
+        ("fewer lines", Forgery { listed: honest.listed.clone(), ..Forgery::new(&[]) }),
+        ("other lines", Forgery { listed: honest.listed.clone(), ..Forgery::new(&[file("b", b"held")]) }),
+        ("fewer lines of evidence", Forgery { listed: Some(Vec::new()), ..Forgery::new(&honest.lines) }),
+        (
+            "other lines of evidence",
+            Forgery { listed: Some(vec![key.replace("AB", "CD")]), ..Forgery::new(&honest.lines) },
+        ),
+    ];
+    for (what, lie) in lies {
+        let error = refused(receiver.import(&again(lie).write(&collector)));
+        assert!(matches!(error, TransferError::Patch { .. }), "{what}: {error}");
+    }
+    assert_eq!(receiver.entries(), entries);
+    let truth = Forgery { listed: honest.listed.clone(), ..Forgery::new(&honest.lines) };
+    imported(receiver.import(&again(truth).write(&collector)));
 }
