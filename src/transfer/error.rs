@@ -18,7 +18,7 @@ use chantal_bundle::{
     proof::ProofError,
     volume::{PackError, UnpackError},
 };
-use chantal_contract::{Digest, Mismatch, Name, SiteName};
+use chantal_contract::{Digest, Mismatch, Name, SiteName, limits::GROUP_BYTES};
 
 pub use shown::MissingBase;
 
@@ -275,6 +275,16 @@ pub enum TransferError {
     Unwritten {
         /// What is wrong with it.
         why: &'static str,
+    },
+    /// A group of packages is larger than a review looks at.
+    #[error(
+        "{bundle}: `{repository}` has more than {GROUP_BYTES} bytes of packages that are versions of one"
+    )]
+    LargeGroup {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: String,
     },
     /// Too few have approved a bundle, or an approval is none.
     #[error("{bundle} is not approved: {source}")]

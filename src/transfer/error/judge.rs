@@ -30,6 +30,7 @@ impl TransferError {
             | Self::Unapproved { .. }
             | Self::NoApprover { .. }
             | Self::OtherPackages { .. }
+            | Self::LargeGroup { .. }
             | Self::NoTrust { .. }
             | Self::NoChain { .. }
             | Self::Manifest { .. }
