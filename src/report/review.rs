@@ -4,6 +4,7 @@
 
 pub mod page;
 pub mod summary;
+pub mod turns;
 
 use std::fmt;
 
@@ -18,8 +19,12 @@ pub const CHANGES: usize = 100_000;
 pub const ADVISORIES: usize = 20_000;
 /// Unusual things that one review names.
 pub const UNUSUAL: usize = 10_000;
-/// Bytes of text of packages that one review holds.
-pub const TEXT_BYTES: usize = 32 << 20;
+/// Bytes of text of the changes that one review names.
+pub const CHANGE_BYTES: usize = 24 << 20;
+/// Bytes of text of the advisories that one review names.
+pub const ADVISORY_BYTES: usize = 8 << 20;
+/// Bytes that the unusual things that one review names have as JSON.
+pub const UNUSUAL_BYTES: usize = 8 << 20;
 /// Largest packages that are named.
 pub const LARGEST: usize = 10;
 
@@ -119,6 +124,9 @@ pub enum What {
 }
 
 impl What {
+    /// All of them, the gravest first.
+    pub const ALL: [Self; 5] = [Self::Downgraded, Self::Replaced, Self::Removed, Self::Upgraded, Self::Added];
+
     /// Returns the word for it.
     pub const fn name(self) -> &'static str {
         match self {
