@@ -68,7 +68,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     let own = policies(&config, context)?;
     let policies = |name: &Name, kind: Kind| own.get(&(name.clone(), kind));
     let origins = origins(&config);
-    let rules = Rules { policies: &policies, origins: &origins };
+    let entry = |name: &Name| config.repositories.iter().find(|r| r.name == *name && !r.has_upstream());
+    let unverifiable = |name: &Name, kind: Kind| entry(name)?.unverifiable(kind);
+    let rules = Rules { policies: &policies, origins: &origins, unverifiable: &unverifiable };
     let outcomes = if args.dry_run {
         transfer::try_out(&store, &args.paths, rules, context.now, context.reporter.as_ref())?
     } else {

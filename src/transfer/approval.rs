@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::{
     TransferError,
+    accepted::accept,
     admit::{self, Admitted},
     counts,
     inspect::copy_index,
@@ -36,6 +37,8 @@ pub struct Looked {
     pub review: Review,
     /// Which of the files that show it to people are not there.
     pub unseen: Vec<&'static str>,
+    /// What is to be known of its page, where this program does not draw such ones.
+    pub strange_page: Option<String>,
     /// Who has approved it, as far as its directory shows.
     pub approved: Vec<KeyFingerprint>,
     /// How many must, by the newest trust document that is known of its collector.
@@ -63,6 +66,7 @@ pub fn look(store: &Store, path: &Path) -> Result<Looked, TransferError> {
     let bundle = admitted.manifest.name()?;
     let files = [chantal_bundle::manifest::REVIEW_JSON, chantal_bundle::manifest::REVIEW_HTML];
     let unseen = files.into_iter().filter(|file| !medium::is_file(&dir.join(file))).collect();
+    let strange_page = review::strange_page(&admitted.manifest);
     medium::expect_review(dir, &admitted.manifest.review)?;
     let index = copy_index(store, std::slice::from_ref(dir), &bundle, admitted.manifest.index)?;
     let from_its_beginning = || {
@@ -81,7 +85,18 @@ pub fn look(store: &Store, path: &Path) -> Result<Looked, TransferError> {
     };
     let needed = document.threshold(TrustRole::Approver);
     let (path, manifest) = (dir.clone(), admitted.digest);
-    Ok(Looked { bundle, path, manifest, review, unseen, approved, needed, bytes: admitted.bytes, document })
+    Ok(Looked {
+        bundle,
+        path,
+        manifest,
+        review,
+        unseen,
+        strange_page,
+        approved,
+        needed,
+        bytes: admitted.bytes,
+        document,
+    })
 }
 
 /// Returns who approved a manifest, rising, if they are enough; else why not, and those whose signatures are good all the same.
@@ -118,7 +133,7 @@ fn fingerprints(keys: Vec<PublicKey>) -> Vec<KeyFingerprint> {
     found
 }
 
-/// Signs a bundle's manifest as an approver and notes that in the journal.
+/// Signs a bundle's manifest as an approver and notes that in the journal; what its trust chain brings is recorded, as by an import.
 ///
 /// The signature goes into the bundle's own directory, or to `out`, which an import takes beside the bundle. A key that may not
 /// approve is refused: its signature would count for nothing.
@@ -130,12 +145,16 @@ pub fn approve(
     at: Timestamp,
 ) -> Result<Approval, TransferError> {
     let _shared = store.lock(Lock::Shared)?;
+    accept(store, &admit::judge(store, &looked.path).news, at)?;
     let (public, fingerprint) = (key.public(), key.fingerprint());
     if !looked.document.keys_of(TrustRole::Approver).any(|known| *known == public) {
         let (collector, version) = (looked.document.collector.clone(), looked.document.version);
         return Err(TransferError::NoApprover { key: fingerprint, collector, version });
     }
     let within = looked.path.join(seal::approver_signature(&fingerprint));
+    if out.is_none() {
+        expect_no_links(&looked.path)?;
+    }
     let path = out.unwrap_or(&within);
     if out.is_none() && looked.approved.contains(&fingerprint) {
         return Ok(Approval::Before(within));
@@ -160,6 +179,17 @@ pub fn approve(
     };
     store.journal().append(event, at)?;
     Ok(Approval::Written(path.to_path_buf()))
+}
+
+/// Refuses a bundle whose directories for signatures are links: what is written there would go elsewhere.
+fn expect_no_links(dir: &Path) -> Result<(), TransferError> {
+    let copy = dir.join(seal::COPY);
+    for path in [dir.join(seal::SIGNATURES), copy.clone(), copy.join(seal::SIGNATURES)] {
+        if path.is_symlink() {
+            return Err(TransferError::Link { path });
+        }
+    }
+    Ok(())
 }
 
 /// Writes a small file so that nobody ever sees a half of it.

@@ -19,7 +19,7 @@ use chantal_bundle::{
     proof::ProofError,
     volume::{PackError, UnpackError},
 };
-use chantal_contract::{Digest, Mismatch, Name, SiteName, limits::GROUP_BYTES};
+use chantal_contract::{Digest, Kind, Mismatch, Name, SiteName, limits::GROUP_BYTES};
 
 pub use shown::MissingBase;
 
@@ -338,6 +338,12 @@ pub enum TransferError {
         /// Which version of it.
         version: u32,
     },
+    /// A directory that is written to is a link to another place.
+    #[error("`{}` is a symbolic link: a signature would be written elsewhere", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
     /// The medium takes no signature.
     #[error("`{}` takes no signature: {source}", path.display())]
     ReadOnly {
@@ -465,6 +471,18 @@ pub enum TransferError {
         repository: Name,
         /// Whose signature this site demands.
         collector: SiteName,
+    },
+    /// The site asks for a proof that the repository's format has not.
+    #[error("{bundle}: `verify: {{ {what}: require }}` of `{repository}` asks for signatures, and a repository of format {} has none", format.name())]
+    NothingToVerify {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+        /// Its format.
+        format: Kind,
+        /// `metadata` or `packages`.
+        what: &'static str,
     },
     /// What proves a state is older than what proved the one before it.
     #[error(

@@ -26,7 +26,7 @@ use chantal_bundle::{
     index::{self, Member},
     manifest::CarriedState,
 };
-use chantal_contract::{Digest, Name, SnapshotName};
+use chantal_contract::{Digest, Kind, Name, SnapshotName};
 use jiff::Timestamp;
 
 use self::{
@@ -117,6 +117,8 @@ pub struct Rules<'a> {
     pub policies: &'a Policies<'a>,
     /// The first collector's signature, by repository.
     pub origins: &'a Demands,
+    /// What is asked for, by repository and format, that nothing could prove: such a state is refused, and not taken unproved.
+    pub unverifiable: &'a dyn Fn(&Name, Kind) -> Option<&'static str>,
 }
 
 /// Imports what lies at the given paths: bundle directories, media that hold such, or volumes, in any order.

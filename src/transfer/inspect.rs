@@ -15,7 +15,7 @@ use std::{
 use chantal_bundle::{BundleName, KeyFingerprint, Manifest, VolumeNumber, manifest::IndexFile};
 use chantal_contract::{Digest, Expect, SiteName};
 
-use super::{TransferError, admit, approval, medium, origin, repair::Media, strays};
+use super::{TransferError, admit, approval, medium, origin, repair::Media, review, strays};
 use crate::store::Store;
 
 pub use verify::{Verification, verify};
@@ -119,6 +119,7 @@ impl Front {
         let mut media = loose.clone();
         let (mut notes, mut told) = (Vec::new(), BTreeSet::new());
         notes.extend(newest.map(|newest| admit::of_older_trust(document.version, newest)));
+        notes.extend(review::strange_page(&manifest));
         for dir in &dirs {
             media.add(dir)?;
             let mut found = strays::unusable(dir, &manifest)?;

@@ -83,6 +83,17 @@ pub(super) fn make<R: BufRead>(
 
 /// Makes the review of an admitted bundle anew and holds what its manifest says of it against that.
 ///
+/// Says so where a bundle's page is of a version that this program does not draw: its digest is all that is known of it.
+pub(super) fn strange_page(manifest: &Manifest) -> Option<String> {
+    (manifest.review.page != page::VERSION).then(|| {
+        format!(
+            "its page is of version {}, which this program does not draw: nothing proves that it shows what the bundle changes; \
+             `chantal bundle approve` shows that, and draws a page with `--html`",
+            manifest.review.page
+        )
+    })
+}
+
 /// A page of another version than this program draws is believed by its digest, and not compared.
 pub(super) fn check(manifest: &Manifest, index: BufReader<File>) -> Result<Review, TransferError> {
     let review = make(manifest, index, manifest.index.open_size)?;

@@ -49,7 +49,8 @@ fn name(text: &str) -> Name {
 }
 
 /// A site that asks nothing of its own.
-const RULELESS: Rules<'_> = Rules { policies: &|_, _| None, origins: &Demands::new() };
+const RULELESS: Rules<'_> =
+    Rules { policies: &|_, _| None, origins: &Demands::new(), unverifiable: &|_, _| None };
 
 fn site(text: &str) -> SiteName {
     SiteName::new(text).unwrap()
@@ -250,7 +251,7 @@ impl Side {
     }
 
     fn import_with(&self, paths: &[PathBuf], origins: &Demands) -> Vec<Result<ImportOutcome, TransferError>> {
-        let rules = Rules { policies: &|_, _| None, origins };
+        let rules = Rules { policies: &|_, _| None, origins, unverifiable: &|_, _| None };
         match import(&self.store, paths, rules, at(200), &Silent) {
             Ok(outcomes) => outcomes,
             Err(error) => vec![Err(error)],

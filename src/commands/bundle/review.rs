@@ -65,6 +65,9 @@ pub fn approve(wish: &Wish<'_>, context: &Context) -> anyhow::Result<Ending> {
             looked.path.display()
         ));
     }
+    if let Some(note) = &looked.strange_page {
+        context.printer.say(&format!("warning: {note}"));
+    }
     if !wish.yes && !agreed(&looked)? {
         context.printer.say("not approved: nothing was signed");
         return Ok(Ending::Refused);
@@ -135,6 +138,9 @@ fn shown(looked: &Looked, drawn: Option<&Path>) -> String {
     ));
     lines.push(match drawn {
         Some(path) => format!("page      {}", path.display()),
+        None if looked.strange_page.is_some() => {
+            "page      of another version: `--html FILE` draws one".into()
+        }
         None if looked.unseen.contains(&REVIEW_HTML) => "page      not there: `--html FILE` draws it".into(),
         None => format!("page      {}", looked.path.join(REVIEW_HTML).display()),
     });
@@ -150,10 +156,11 @@ fn agreed(looked: &Looked) -> anyhow::Result<bool> {
         )
         .into());
     }
-    complain(&format!(
-        "Approve {}? Its page says the same and more; `--html FILE` draws it. Type `yes`:",
-        looked.bundle
-    ));
+    let page = match looked.strange_page {
+        None => "Its page says the same and more; `--html FILE` draws it.",
+        Some(_) => "Go by what `--html FILE` draws, not by its page.",
+    };
+    complain(&format!("Approve {}? {page} Type `yes`:", looked.bundle));
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
     Ok(answer.trim() == "yes")

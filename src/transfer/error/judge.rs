@@ -7,7 +7,7 @@ use chantal_bundle::{
     trust::ChainError,
     volume::UnpackError,
 };
-use chantal_contract::SiteName;
+use chantal_contract::{Kind, SiteName};
 
 use super::{TransferError, shown::List};
 use crate::{store::StoreError, trust::TrustError};
@@ -33,6 +33,7 @@ impl TransferError {
             | Self::OtherReview { .. }
             | Self::Unapproved { .. }
             | Self::NoApprover { .. }
+            | Self::Link { .. }
             | Self::OtherPackages { .. }
             | Self::NotShown { .. }
             | Self::LargeGroup { .. }
@@ -46,6 +47,7 @@ impl TransferError {
             | Self::OwnProof(_)
             | Self::NoOrigin { .. }
             | Self::OldOrigin { .. }
+            | Self::NothingToVerify { .. }
             | Self::Altered { .. }
             | Self::Index { .. }
             | Self::Cell { .. }
@@ -113,6 +115,9 @@ impl TransferError {
             Self::NoApprover { .. } => Some(
                 "on the collector `chantal trust add KEYFILE --role approver` gives a key the role; the next bundle carries that".into(),
             ),
+            Self::Link { .. } => Some(
+                "no export makes such a link: look at who handled the medium; `--out FILE` writes the signature where you say".into(),
+            ),
             Self::ReadOnly { name, .. } => Some(format!(
                 "`--out {}` writes it elsewhere; the import takes it beside the bundle: `chantal import DIR {}`",
                 name.display(),
@@ -130,6 +135,12 @@ impl TransferError {
                 "`chantal trust show` lists whose signatures count here: the key of `{collector}` is added by `chantal trust add`; \
                  whoever hands the repository on must have imported it from a bundle of `{collector}`"
             )),
+            Self::NothingToVerify { format: Kind::Apt, .. } => Some(
+                "take it out of the configuration: Debian packages carry no signatures; `metadata: require` proves them through the index".into(),
+            ),
+            Self::NothingToVerify { .. } => Some(
+                "take it out of the configuration: the format signs nothing; `verify: { origin: SITE }` demands the word of the first collector".into(),
+            ),
             Self::OldOrigin { collector, .. } => Some(format!(
                 "whoever made this bundle sends what `{collector}` replaced since: ask them why; a bundle of the newest state is taken"
             )),

@@ -68,6 +68,22 @@ impl Visit<'_, '_> {
         Ok(Job { store, admitted, name, approved, only: None, others: Others::PassedOver, reporter })
     }
 
+    /// Refuses a state of which the site asks what nothing could prove.
+    fn expect_verifiable(&self, job: &Job<'_>) -> Result<(), TransferError> {
+        for state in &job.manifest().states {
+            if let Some(what) = (self.rules.unverifiable)(&state.repository, state.format) {
+                let (bundle, repository) = (job.name.clone(), state.repository.clone());
+                return Err(TransferError::NothingToVerify {
+                    bundle,
+                    repository,
+                    format: state.format,
+                    what,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Proves all of a bundle but its volumes; what its index holds is in the store afterwards.
     pub fn prepare(&self, job: &Job<'_>, dirs: &[PathBuf], at: Timestamp) -> Result<Prepared, TransferError> {
         // a page that says something else was read by somebody: nothing of its bundle is kept
@@ -80,8 +96,12 @@ impl Visit<'_, '_> {
         let origins = origin::take(self.store, &job.manifest().origins, dirs, at)?;
         admit::expect_still(self.store, job.admitted)?;
         origins.expect(self.store, job.manifest(), self.rules.origins)?;
+        self.expect_verifiable(job)?;
         let mut survey = rebuild::rebuild(job)?;
         review::check(job.manifest(), job.index_file()?)?;
+        if let Some(text) = review::strange_page(job.manifest()) {
+            self.reporter.event(Report::Warning { subject: &job.name.to_string(), text: &text });
+        }
         closure::expect_whole(job, &mut survey.listed)?;
         for dir in dirs {
             for text in &strays::unusable(dir, job.manifest())? {

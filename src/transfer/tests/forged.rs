@@ -46,7 +46,13 @@ fn a_page_of_another_version_is_believed_by_its_digest() {
     batch.flush().unwrap();
     let later = |r: &mut ReviewFiles| (r.page, r.html.sha256) = (r.page + 1, Digest::of(b"a later page"));
     let forgery = Forgery { review: later, ..Forgery::new(&[file("a", b"held")]) };
-    imported(receiver.import(&forgery.write(&collector)));
+    let dir = forgery.write(&collector);
+    // and everybody is told that nothing else is known of it
+    let notes = inspect(&receiver.store, std::slice::from_ref(&dir)).unwrap().remove(0).unwrap().notes;
+    assert!(notes.iter().any(|note| note.contains("nothing proves that it shows")), "{notes:?}");
+    let looked = look(&receiver.store, &dir).unwrap();
+    assert!(looked.strange_page.is_some_and(|note| note.contains("--html")));
+    imported(receiver.import(&dir));
 }
 
 /// A bundle with its review beside it, as somebody has it who is to approve it.

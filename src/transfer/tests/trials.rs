@@ -128,7 +128,7 @@ fn a_trial_demands_approvals_and_origins() {
     let loose = receiver.dir.path().join("of-the-officer");
     fs::write(&loose, &signature).unwrap();
     let demands = Demands::from([(name("bookworm"), site("elsewhere"))]);
-    let rules = Rules { policies: &|_, _| None, origins: &demands };
+    let rules = Rules { policies: &|_, _| None, origins: &demands, unverifiable: &|_, _| None };
     let fault = refused(tried_with(&receiver, &[dir.clone(), loose.clone()], rules).pop().unwrap());
     assert!(matches!(fault, TransferError::NoOrigin { .. }), "{fault}");
     assert!(both(&receiver, &[dir.clone(), loose])[0].contains("taken"));
