@@ -144,7 +144,7 @@ fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// The content of a volume's frames, read from checked cells only.
+/// The content of a volume's frames, read from checked cells only; it ends where the last cell does, which was checked then.
 pub struct Frames<R: Read> {
     opened: FrameReader<CheckedCells<R>>,
 }
@@ -153,15 +153,6 @@ impl<R: Read> Frames<R> {
     /// Begins at the first byte of a volume.
     pub fn new(cells: CheckedCells<R>) -> io::Result<Self> {
         Ok(Self { opened: FrameReader::new(cells, WINDOW_LOG, FRAME_BYTES)? })
-    }
-
-    /// Checks the cells that no frame reached; to be called once the content has ended.
-    pub fn finish(mut self) -> io::Result<()> {
-        if self.opened.input.fill_buf()?.is_empty() {
-            Ok(())
-        } else {
-            Err(invalid("something follows the last frame"))
-        }
     }
 }
 impl<R: Read> Read for Frames<R> {

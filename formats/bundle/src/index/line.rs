@@ -197,9 +197,6 @@ impl Order {
 
     /// Takes any other line.
     pub(super) fn line(&mut self, line: &IndexLine) -> Result<(), Why> {
-        if matches!(self.place, Place::First { .. } | Place::End) {
-            return Err("it stands where no such line may");
-        }
         let before_records = matches!(self.place, Place::Start | Place::Review);
         let before_volumes = before_records || self.place == Place::Records;
         match line {

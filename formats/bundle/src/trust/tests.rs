@@ -81,7 +81,7 @@ fn another_form_or_an_unknown_member_is_refused() {
 #[test]
 fn rules_of_a_document_hold() {
     type Break = fn(&mut TrustDocument);
-    let breaks: [(&str, Break); 12] = [
+    let breaks: [(&str, Break); 16] = [
         ("epoch of version 1", |d| (d.version, d.epoch) = (1, Epoch::new(2).unwrap())),
         ("version 0", |d| d.version = 0),
         ("version too high", |d| d.version = TRUST_VERSION + 1),
@@ -92,6 +92,15 @@ fn rules_of_a_document_hold() {
         ("site without receiver", |d| d.keys[0].site = Some(SiteName::new("x").unwrap())),
         ("root threshold 0", |d| d.thresholds.root = 0),
         ("root threshold too high", |d| d.thresholds.root = 3),
+        ("collector threshold 0", |d| d.thresholds.collector = 0),
+        ("collector threshold too high", |d| d.thresholds.collector = 3),
+        ("revocations out of order", |d| {
+            d.revoked = [7, 8].map(|n| Revocation { key: key(n).fingerprint(), version: 2 }).to_vec();
+            d.revoked.sort_by_key(|r| std::cmp::Reverse(r.key.to_string()));
+        }),
+        ("a revocation of a later version", |d| {
+            d.revoked.push(Revocation { key: key(7).fingerprint(), version: 3 });
+        }),
         ("approver threshold too high", |d| d.thresholds.approver = 1),
         ("revoked and listed", |d| {
             d.revoked.push(Revocation { key: key(1).fingerprint(), version: 2 });
@@ -120,6 +129,21 @@ fn keys_are_limited() {
     with(TRUST_KEYS - 1).encode().unwrap();
     with(TRUST_KEYS).encode().unwrap();
     assert!(with(TRUST_KEYS + 1).encode().is_err());
+    let revoking = |count: usize| {
+        let mut document = second();
+        for n in 0..count {
+            let key = PublicKey::from_bytes(*Digest::of(&n.to_le_bytes()).as_bytes()).fingerprint();
+            document.revoked.push(Revocation { key, version: 2 });
+        }
+        sorted(document).encode()
+    };
+    revoking(TRUST_KEYS - 1).unwrap();
+    revoking(TRUST_KEYS).unwrap();
+    assert!(revoking(TRUST_KEYS + 1).is_err());
+    // what is longer is not looked at
+    let spaces = |length: usize| TrustDocument::parse(&vec![b' '; length]).unwrap_err();
+    assert!(matches!(spaces(TRUST_BYTES + 1), TrustError::Json(JsonError::TooLong { .. })));
+    assert!(matches!(spaces(TRUST_BYTES), TrustError::Json(JsonError::Parse(_))));
 }
 
 #[test]

@@ -89,7 +89,6 @@ fn unpacked(volume: &[u8], list: CellList) -> Result<Vec<(MemberName, Vec<u8>)>,
         assert_eq!(content.len() as u64, size);
         members.push((name, content));
     }
-    unpacker.into_inner().finish()?;
     Ok(members)
 }
 

@@ -101,7 +101,7 @@ fn hostile_archives() -> Vec<(String, Make)> {
         let lying = move |c: &[u8]| archive(&[&member(&header(c, size(c.len() as u64)), c)]);
         add(format!("lie {n} about its size"), Box::new(lying));
     }
-    let others: [(&str, fn(&[u8]) -> Vec<u8>); 12] = [
+    let others: [(&str, fn(&[u8]) -> Vec<u8>); 13] = [
         ("other content", |c| archive(&[&member(&header(c, c.len() as u64), &c.to_ascii_uppercase())])),
         ("another name", |c| archive(&[&member(&header(b"else", c.len() as u64), c)])),
         ("something else before it", |c| archive(&[&good_member(b"else"), &good_member(c)])),
@@ -110,6 +110,7 @@ fn hostile_archives() -> Vec<(String, Make)> {
         ("the same member twice", |c| archive(&[&good_member(c), &good_member(c)])),
         ("no member", |_| archive(&[])),
         ("no end", good_member),
+        ("a second block that is none of zeros", |c| [&*good_member(c), &[0; 512], &[1; 512]].concat()),
         ("half an end", |c| [&*good_member(c), &[0; 512]].concat()),
         ("zeros behind the end", |c| [archive(&[&good_member(c)]), vec![0; 512]].concat()),
         ("an archive behind the end", |c| archive(&[&good_member(c)]).repeat(2)),

@@ -96,6 +96,7 @@ fn an_archive_of_another_make_is_refused() {
         ("no end", member.clone()),
         ("half an end", [&*member, &[0; 512]].concat()),
         ("one block of zeros", [&*member, &[0; 512], &*member, &crate::ustar::END].concat()),
+        ("a second block that is none of zeros", [&*member, &[0; 512], &[1; 512]].concat()),
         ("something after the end", [&*good, &[0; 512]].concat()),
         ("padding that is not zero", dirty),
         ("empty", Vec::new()),
