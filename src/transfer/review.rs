@@ -1,11 +1,11 @@
 //! Makes the review of a bundle from its manifest and index, and nothing else (specification §9.1).
 
 mod between;
+mod files;
 mod group;
 mod moved;
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     io::{self, BufRead, BufReader},
     num::NonZeroU32,
@@ -19,11 +19,11 @@ use chantal_bundle::{
     },
     manifest::{CarriedState, ReviewFiles, SmallFile},
 };
-use chantal_contract::{Digest, Format, Header, manifest};
+use chantal_contract::{Digest, Format, Header};
 
 pub use between::between;
 
-use self::{group::Group, moved::Moves};
+use self::{files::Files, group::Group, moved::Moves};
 use super::TransferError;
 use crate::{
     formats,
@@ -118,12 +118,7 @@ struct Open {
     evidence: bool,
     signers: Vec<Signer>,
     group: Group,
-    /// The last line of the delta, with whether it was added.
-    last: (bool, String),
-    /// Paths that have other bytes than before, with the digest that they have now.
-    replaced_files: Vec<(String, String)>,
-    /// Digests of packages that are named as replaced.
-    replaced: BTreeSet<String>,
+    files: Files,
 }
 
 impl Open {
@@ -145,9 +140,7 @@ impl Open {
             evidence: false,
             signers: Vec::new(),
             group: Group::default(),
-            last: (false, String::new()),
-            replaced_files: Vec::new(),
-            replaced: BTreeSet::new(),
+            files: Files::default(),
         }
     }
 }
@@ -219,32 +212,20 @@ impl<'a> Work<'a> {
         };
         let header = Header::parse_first_line(line)
             .map_err(|_| TransferError::Unwritten { why: "the first line of a state is none" })?;
+        if (header.format.name(), header.mode.name())
+            != (open.state.format.as_str(), open.state.mode.as_str())
+        {
+            let bundle = self.manifest.name()?;
+            return Err(TransferError::Contradiction { bundle, what: "format or mode of a state" });
+        }
         open.format = Some(formats::from_header(&header).map_err(unlisted)?);
         Ok(())
     }
 
-    /// Counts files that come and go, and finds those that have other bytes under the same path.
     fn edit(&mut self, added: bool, line: &str) {
-        let Some(open) = self.open.as_mut().filter(|open| !open.evidence) else { return };
-        let Some(bytes) = payload(line) else { return };
-        if added {
-            open.state.files_in += 1;
-            open.state.bytes_in = open.state.bytes_in.saturating_add(bytes);
-        } else {
-            open.state.files_out += 1;
+        if let Some(open) = self.open.as_mut().filter(|open| !open.evidence) {
+            open.files.edit(&mut open.state, added, line);
         }
-        let subject = manifest::subject(line);
-        if open.last.0 != added && manifest::subject(&open.last.1) == subject {
-            // the same path stands on both sides: it changes, and does not go
-            open.state.files_out = open.state.files_out.saturating_sub(1);
-            let now = if added { line } else { open.last.1.as_str() };
-            let (old, new) = (field(line, 2), field(&open.last.1, 2));
-            if open.state.current && old != new && open.replaced_files.len() < UNUSUAL {
-                let path = field(line, 1).unwrap_or_default().to_owned();
-                open.replaced_files.push((path, field(now, 2).unwrap_or_default().to_owned()));
-            }
-        }
-        open.last = (added, line.to_owned());
     }
 
     fn line(&mut self, line: &ReviewLine) -> Result<(), TransferError> {
@@ -268,6 +249,10 @@ impl<'a> Work<'a> {
                 } else {
                     Err(TransferError::Unwritten { why: "a group has too many packages" })
                 }
+            }
+            ReviewLine::File(side, file) => {
+                open.files.listed(&mut open.state, *side, file);
+                Ok(())
             }
             ReviewLine::Advisory(advisory) => {
                 let text =
@@ -295,7 +280,7 @@ impl<'a> Work<'a> {
         let Some(open) = &mut self.open else { return };
         let Some(format) = &open.format else { return };
         let group = std::mem::take(&mut open.group);
-        let replaced = &mut open.replaced;
+        let files = &mut open.files;
         let state = &mut open.state;
         let (number, current) = (self.review.states.len(), state.current);
         group.changes(format.as_ref(), &mut |row| {
@@ -304,11 +289,13 @@ impl<'a> Work<'a> {
             let change = row.change;
             if current {
                 self.moves.note(number, &change, row.old_sha256.as_ref(), row.new_sha256.as_ref());
+                if change.new.is_some() && !change.name.is_ascii() {
+                    let (repository, name) = (state.repository.clone(), change.name.clone());
+                    remember(&mut self.review, Unusual::OddName { repository, name });
+                }
                 if let Some(unusual) = unusual(&state.repository, &change, row.old_sha256) {
-                    if let Unusual::Replaced { new, .. } = &unusual
-                        && replaced.len() < UNUSUAL
-                    {
-                        replaced.insert(new.clone());
+                    if let Unusual::Replaced { old, new, .. } = &unusual {
+                        files.replaced(old, new);
                     }
                     remember(&mut self.review, unusual);
                 }
@@ -338,13 +325,9 @@ impl<'a> Work<'a> {
             for unusual in of_signers(&state) {
                 remember(&mut self.review, unusual);
             }
-            for (path, digest) in open.replaced_files {
-                // a package that was replaced is named already, by its version
-                if !open.replaced.contains(&digest) {
-                    let repository = state.repository.clone();
-                    remember(&mut self.review, Unusual::FileReplaced { repository, path });
-                }
-            }
+            let (unusual, omitted) = open.files.end(&state.repository);
+            unusual.into_iter().for_each(|unusual| remember(&mut self.review, unusual));
+            self.review.unusual_omitted += omitted;
         }
         self.review.counts.add(&state.counts);
         self.review.states.push(state);
@@ -373,19 +356,6 @@ impl<'a> Work<'a> {
 /// Adds something unusual, or counts it where there are too many.
 fn remember(review: &mut Review, unusual: Unusual) {
     if review.unusual.len() < UNUSUAL { review.unusual.push(unusual) } else { review.unusual_omitted += 1 }
-}
-
-/// Returns the bytes of a line that lists a payload.
-fn payload(line: &str) -> Option<u64> {
-    let (head, role) = line.rsplit_once('\t')?;
-    if role != "payload" || !line.starts_with("file\t") {
-        return None;
-    }
-    head.rsplit_once('\t')?.1.parse().ok()
-}
-
-fn field(line: &str, number: usize) -> Option<&str> {
-    line.split('\t').nth(number)
 }
 
 /// Returns what is unusual about a change by itself.

@@ -7,7 +7,7 @@ use chantal_bundle::{
     delta::Edit,
     index::{
         ReviewLine, Writer,
-        review::{ListedPackage, Side as Of, Signer, SignerKind},
+        review::{FileKind, ListedFile, ListedPackage, Side as Of, Signer, SignerKind},
     },
     manifest::{self, CELL, CarriedState, Counts, Delivery, IndexFile, ReviewFiles, TrustLink},
     seal,
@@ -30,6 +30,7 @@ struct Forgery {
     /// What the manifest says that the lines hash to; the truth when left out.
     promised: Option<Digest>,
     format: Kind,
+    mode: Mode,
     counts: Counts,
     evidence: Option<Digest>,
     site: &'static str,
@@ -38,6 +39,8 @@ struct Forgery {
     chain: Option<Digest>,
     /// What the index tells of packages; the truth is that there are none.
     told: Vec<ReviewLine>,
+    /// What it tells of files that belong to no package, which is what all of them are.
+    strays: Vec<ReviewLine>,
     /// Spoils what the manifest says of the review.
     review: fn(&mut ReviewFiles),
     requires: Vec<String>,
@@ -48,13 +51,15 @@ impl Forgery {
         Self {
             lines: lines.to_vec(),
             promised: None,
-            format: Kind::Apt,
+            format: Kind::Pypi,
+            mode: Mode::Filtered,
             counts: Counts::default(),
             evidence: None,
             site: "plant-7",
             collector: "hq",
             chain: None,
             told: vec![NOTHING],
+            strays: lines.iter().filter_map(|line| stray(line)).collect(),
             review: |_| {},
             requires: Vec::new(),
         }
@@ -62,7 +67,7 @@ impl Forgery {
 
     /// Writes the bundle, signed by the collector.
     fn write(&self, collector: &Side) -> PathBuf {
-        let header = apt_header();
+        let header = plain_header();
         let first = header.first_line().unwrap();
         let whole: String =
             std::iter::once(&first).chain(&self.lines).fold(String::new(), |t, l| t + l + "\n");
@@ -73,7 +78,10 @@ impl Forgery {
         for line in &self.lines {
             index.edit(Edit::Added(line)).unwrap();
         }
-        self.told.iter().for_each(|line| index.review(line).unwrap());
+        let (advisories, told): (Vec<_>, Vec<_>) =
+            self.told.iter().partition(|line| matches!(line, ReviewLine::Advisory(_)));
+        let told = told.into_iter().chain(&self.strays).chain(advisories);
+        told.for_each(|line| index.review(line).unwrap());
         let (bytes, open_size, _) = index.finish().unwrap();
         let document = TrustDocument::first(site("hq"), collector.key.public());
         let chain = document.encode().unwrap();
@@ -97,7 +105,7 @@ impl Forgery {
                 evidence: self.evidence,
                 names: Vec::new(),
                 format: self.format,
-                mode: Mode::Hosted,
+                mode: self.mode,
                 date: None,
                 valid_until: None,
                 files: 0,
@@ -111,10 +119,9 @@ impl Forgery {
             origins: Vec::new(),
             counts: self.counts,
         };
-        let reviewed = review::make(&manifest, bytes.as_slice(), open_size)
-            .and_then(|made| Reviewed::new(&made))
-            .unwrap();
-        manifest.review = reviewed.files();
+        // of what no review can be made, a forger sends none
+        let made = review::make(&manifest, bytes.as_slice(), open_size).and_then(|made| Reviewed::new(&made));
+        manifest.review = made.as_ref().map_or(export::NO_REVIEW, Reviewed::files);
         (self.review)(&mut manifest.review);
         let mut text = String::from_utf8(manifest.encode().unwrap()).unwrap();
         if let [feature] = self.requires.as_slice() {
@@ -142,8 +149,15 @@ fn file(path: &str, content: &[u8]) -> String {
     format!("file\t{path}\t{}\t{}\tpayload", measured.sha256, measured.size)
 }
 
+fn stray(line: &str) -> Option<ReviewLine> {
+    let Ok(Line::File { path, entry: Entry::Present { measured, .. } }) = Line::parse(line) else {
+        return None;
+    };
+    Some(ReviewLine::File(Of::New, ListedFile { path, kind: FileKind::Stray, measured }))
+}
+
 fn package() -> ListedPackage {
-    let group = chantal_contract::Group { name: "hello:amd64".into(), stream: None };
+    let group = chantal_contract::Group { name: "hello".into(), stream: None };
     ListedPackage { group, key: Key::new("hello", "1", "amd64"), sha256: Some(Digest::of(b"held")), size: 4 }
 }
 
@@ -190,6 +204,7 @@ fn every_lie_is_found_before_anything_becomes_current() {
         ("another size", Forgery::new(&[file("a", b"held").replace("\t4\t", "\t5\t")])),
         ("another digest", Forgery { promised: Some(Digest::of(b"other")), ..Forgery::new(&good.lines) }),
         ("another format", Forgery { format: Kind::Rpm, ..Forgery::new(&good.lines) }),
+        ("another mode", Forgery { mode: Mode::Hosted, ..Forgery::new(&good.lines) }),
         (
             "records that are not there",
             Forgery { counts: Counts { records: 1, ..Counts::default() }, ..Forgery::new(&good.lines) },
@@ -217,6 +232,7 @@ fn every_lie_is_found_before_anything_becomes_current() {
         ),
         ("a key that signed nothing", Forgery { told: told(&[signer()]), ..Forgery::new(&good.lines) }),
         ("an advisory that nobody gave", Forgery { told: told(&[advisory()]), ..Forgery::new(&good.lines) }),
+        ("a file that is not told of", Forgery { strays: Vec::new(), ..Forgery::new(&good.lines) }),
         ("another site", Forgery { site: "plant-8", ..Forgery::new(&good.lines) }),
         ("another stream", Forgery { collector: "ship-3", ..Forgery::new(&good.lines) }),
         ("another chain", Forgery { chain: Some(Digest::of(b"other")), ..Forgery::new(&good.lines) }),

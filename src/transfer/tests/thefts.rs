@@ -25,7 +25,7 @@ struct Theft<'a> {
 
 impl Theft<'_> {
     fn write(&self, dir: &Path) -> PathBuf {
-        let header = apt_header();
+        let header = plain_header();
         let first = header.first_line().unwrap();
         let digest = Digest::of(format!("{first}\n").as_bytes());
         let mut index = Writer::new(Vec::new(), NonZeroU32::new(CELL).unwrap()).unwrap();
@@ -53,8 +53,8 @@ impl Theft<'_> {
                 base: None,
                 evidence: None,
                 names: Vec::new(),
-                format: Kind::Apt,
-                mode: Mode::Hosted,
+                format: Kind::Pypi,
+                mode: Mode::Filtered,
                 date: None,
                 valid_until: None,
                 files: 0,

@@ -1,12 +1,12 @@
 use std::num::NonZeroU32;
 
 use super::{
-    review::{ListedPackage, Side, Signer, SignerKind},
+    review::{FileKind, ListedFile, ListedPackage, Side, Signer, SignerKind},
     *,
 };
 use crate::delta::Edit;
 use chantal_contract::{
-    Advisory, Fingerprint, Group, Key,
+    Advisory, Fingerprint, Group, Key, RepoPath,
     limits::{
         ADVISORY_FIELD_BYTES, ADVISORY_REFERENCES, BLOB_PARTS, MEMBER_BYTES, PAYLOAD_BYTES, SUMMARY_BYTES,
     },
@@ -47,7 +47,7 @@ const NOTHING: ReviewLine = ReviewLine::Begin { base: 0, packages: 0 };
 /// A review with every kind of line.
 fn review_lines() -> Vec<ReviewLine> {
     let package = |name: &str, version: &str, side| {
-        let group = Group { name: format!("{name}:amd64"), stream: None };
+        let group = Group { name: name.into(), stream: None };
         let key = Key::new(name, version, "amd64");
         ReviewLine::Package(side, ListedPackage { group, key, sha256: Some(Digest::of(b"p")), size: 7 })
     };
@@ -60,6 +60,10 @@ fn review_lines() -> Vec<ReviewLine> {
         title: "a title".into(),
         references: vec!["CVE-1".into(), "CVE-2".into()],
     };
+    let file = |path: &str, kind, content: &[u8], side| {
+        let measured = Measured { sha256: Digest::of(content), size: 7 };
+        ReviewLine::File(side, ListedFile { path: RepoPath::new(path).unwrap(), kind, measured })
+    };
     vec![
         ReviewLine::Begin { base: 2, packages: 3 },
         signer(SignerKind::Key, "AB", Side::Both),
@@ -69,6 +73,10 @@ fn review_lines() -> Vec<ReviewLine> {
         package("hello", "2", Side::New),
         package("world", "2", Side::New),
         package("world", "1", Side::Both),
+        package("world", "1.5", Side::Both),
+        file("a", FileKind::Listed, b"a", Side::Base),
+        file("a", FileKind::Stray, b"a", Side::New),
+        file("b", FileKind::Unread, b"a", Side::New),
         ReviewLine::Advisory(advisory),
     ]
 }
@@ -250,6 +258,25 @@ fn lines_keep_their_places() {
         (
             "a signer after packages",
             format!("{state}{review}+{}signer\tkey\tAB\t+\nend\t1\t0\t0\t0\n", package("1")),
+        ),
+        ("a file on both sides", format!("{state}{review}file\ta\tstray\t{h0}\t1\t=\nend\t1\t0\t0\t0\n")),
+        ("a file of no kind", format!("{state}{review}file\ta\todd\t{h0}\t1\t+\nend\t1\t0\t0\t0\n")),
+        ("a file outside", format!("{state}{review}file\t../a\tstray\t{h0}\t1\t+\nend\t1\t0\t0\t0\n")),
+        (
+            "files out of order",
+            format!(
+                "{state}{review}file\tb\tstray\t{h0}\t1\t+\nfile\ta\tstray\t{h0}\t1\t+\nend\t1\t0\t0\t0\n"
+            ),
+        ),
+        (
+            "the same file on either side",
+            format!(
+                "{state}{review}file\ta\tstray\t{h0}\t1\t-\nfile\ta\tstray\t{h0}\t1\t+\nend\t1\t0\t0\t0\n"
+            ),
+        ),
+        (
+            "a package after files",
+            format!("{state}{review}file\ta\tstray\t{h0}\t1\t+\n+{}end\t1\t0\t0\t0\n", package("1")),
         ),
         ("an advisory without a name", format!("{state}{review}advisory\t\tk\ts\tt\t\nend\t1\t0\t0\t0\n")),
         (
