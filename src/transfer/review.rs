@@ -326,7 +326,9 @@ impl<'a> Work<'a> {
                 remember(&mut self.review, unusual);
             }
             let (unusual, omitted) = open.files.end(&state.repository);
-            unusual.into_iter().for_each(|unusual| remember(&mut self.review, unusual));
+            for unusual in unusual {
+                remember(&mut self.review, unusual);
+            }
             self.review.unusual_omitted += omitted;
         }
         self.review.counts.add(&state.counts);

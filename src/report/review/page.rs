@@ -439,9 +439,9 @@ pub(super) fn shown(text: &str) -> String {
         // one accent is a letter's; the next ones only cover what stands there
         let (overprints, is_mark) = (mark && is_mark(c), is_mark(c));
         if hides(c) || overprints {
-            out.extend(c.escape_unicode())
+            out.extend(c.escape_unicode());
         } else {
-            out.push(c)
+            out.push(c);
         }
         mark = is_mark;
     }

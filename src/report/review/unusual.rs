@@ -185,10 +185,14 @@ impl fmt::Display for Unusual {
                 )
             }
             Self::FileReplaced { repository, path } => {
-                write!(f, "{repository}: {path} has other bytes than before")
+                write!(f, "{repository}: {} has other bytes than before", spelled(path))
             }
             Self::StrayFile { repository, path } => {
-                write!(f, "{repository}: {path} comes, belongs to no package, and no index names it")
+                write!(
+                    f,
+                    "{repository}: {} comes, belongs to no package, and no index names it",
+                    spelled(path)
+                )
             }
             Self::UnreadFile { repository, path } => {
                 write!(
@@ -196,13 +200,7 @@ impl fmt::Display for Unusual {
                     "{repository}: {path} tells clients of packages and was not compared with the index that was read"
                 )
             }
-            Self::OddName { repository, name } => {
-                let spelled: String = name
-                    .chars()
-                    .map(|c| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() })
-                    .collect();
-                write!(f, "{repository}: {name} is written {spelled}")
-            }
+            Self::OddName { repository, name } => write!(f, "{repository}: {}", spelled(name)),
             Self::Moved { name, version, from, to } => {
                 write!(f, "{name} {version} moves from {from} to {to}")
             }
@@ -226,5 +224,29 @@ impl fmt::Display for Unusual {
                 )
             }
         }
+    }
+}
+
+/// Writes a name, and behind it how it is spelled where that cannot be seen.
+fn spelled(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_owned();
+    }
+    let spell = |c: char| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() };
+    format!("{name} (spelled {})", name.chars().map(spell).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_that_look_like_others_are_spelled() {
+        let (repository, name) = ("r".to_owned(), "o\u{440}enssl".to_owned());
+        let said = Unusual::OddName { repository: repository.clone(), name: name.clone() }.to_string();
+        assert_eq!(said, "r: o\u{440}enssl (spelled o\\u{440}enssl)");
+        let stray = |path: &str| Unusual::StrayFile { repository: repository.clone(), path: path.into() };
+        assert!(stray(&name).to_string().contains("(spelled o\\u{440}enssl) comes"));
+        assert!(!stray("openssl").to_string().contains("spelled"));
     }
 }

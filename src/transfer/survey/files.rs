@@ -43,13 +43,12 @@ impl Files {
                 Line::File { path, entry: Entry::Present { measured, .. } } => {
                     files.insert(short(path), (*measured, Cell::new(Known::Stray)));
                 }
-                Line::File { entry: Entry::Absent, .. } => {}
                 Line::Doc { .. } | Line::Pkg { .. } if mirror => {
                     let why =
                         "a mirror lists packages and documents in its indexes, not in lines of its manifest";
                     return Err(FormatError::Option { option: "mode".into(), why: why.into() }.into());
                 }
-                Line::Doc { .. } | Line::Pkg { .. } => {}
+                Line::File { entry: Entry::Absent, .. } | Line::Doc { .. } | Line::Pkg { .. } => {}
             }
             Ok(())
         })?;

@@ -132,7 +132,9 @@ fn again(store: &Store, state: &StateRef, mode: Mode, more: &[Line]) -> StateRef
 fn written(store: &Store, header: &Header, mut lines: Vec<Line>) -> StateRef {
     lines.sort_by_key(Line::encode);
     let mut manifest = store.manifests().writer(header, None).unwrap();
-    lines.iter().for_each(|line| manifest.line(line).unwrap());
+    for line in &lines {
+        manifest.line(line).unwrap();
+    }
     StateRef { manifest: manifest.finish().unwrap(), evidence: None, date: None, valid_until: None }
 }
 
