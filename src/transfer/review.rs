@@ -1,13 +1,14 @@
 //! Makes the review of a bundle from its manifest and index, and nothing else (specification §9.1).
 
 mod between;
+mod files;
 mod grave;
 mod group;
 mod moved;
 mod signers;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs::File,
     io::{self, BufRead, BufReader},
     num::NonZeroU32,
@@ -18,12 +19,13 @@ use chantal_bundle::{
     index::{self, Item, ReviewLine, review::Signer},
     manifest::{CarriedState, ReviewFiles, SmallFile},
 };
-use chantal_contract::{Digest, Format, Header, manifest};
+use chantal_contract::{Digest, Format, Header};
 
 pub use between::between;
 pub(super) use grave::{Mark, graves};
 
 use self::{
+    files::Files,
     group::Group,
     moved::Moves,
     signers::{keys, of_signers, proven},
@@ -178,14 +180,7 @@ struct Open {
     evidence: bool,
     signers: Vec<Signer>,
     group: Group,
-    /// The last line of the delta, with whether it was added.
-    last: (bool, String),
-    /// Paths that have other bytes than before, with the digest that they have now.
-    replaced_files: Vec<(String, String)>,
-    /// How many more of these there are.
-    replaced_more: u64,
-    /// Digests of packages that are named as replaced.
-    replaced: BTreeSet<String>,
+    files: Files,
 }
 
 impl Open {
@@ -207,10 +202,7 @@ impl Open {
             evidence: false,
             signers: Vec::new(),
             group: Group::default(),
-            last: (false, String::new()),
-            replaced_files: Vec::new(),
-            replaced_more: 0,
-            replaced: BTreeSet::new(),
+            files: Files::default(),
         }
     }
 }
@@ -281,38 +273,21 @@ impl<'a> Work<'a> {
             Some(repository) => TransferError::Unlisted { repository, source: Box::new(source) },
             None => TransferError::Unwritten { why: "a repository's name is none" },
         };
-        let header = Header::parse_first_line(line).map_err(|_| TransferError::Contradiction {
-            bundle: bundle.clone(),
-            what: "the first line of a state",
-        })?;
+        let contradiction = |what| TransferError::Contradiction { bundle: bundle.clone(), what };
+        let header =
+            Header::parse_first_line(line).map_err(|_| contradiction("the first line of a state"))?;
+        let told = (open.state.format.as_str(), open.state.mode.as_str());
+        if (header.format.name(), header.mode.name()) != told {
+            return Err(contradiction("format or mode of a state"));
+        }
         open.format = Some(formats::from_header(&header).map_err(unlisted)?);
         Ok(())
     }
 
-    /// Counts files that come and go, and finds those that have other bytes under the same path.
     fn edit(&mut self, added: bool, line: &str) {
-        let Some(open) = self.open.as_mut().filter(|open| !open.evidence) else { return };
-        let Some(bytes) = payload(line) else { return };
-        if added {
-            open.state.files_in += 1;
-            open.state.bytes_in = open.state.bytes_in.saturating_add(bytes);
-        } else {
-            open.state.files_out += 1;
+        if let Some(open) = self.open.as_mut().filter(|open| !open.evidence) {
+            open.files.edit(&mut open.state, added, line);
         }
-        let subject = manifest::subject(line);
-        if open.last.0 != added && manifest::subject(&open.last.1) == subject {
-            // the same path stands on both sides: it changes, and does not go
-            open.state.files_out = open.state.files_out.saturating_sub(1);
-            let now = if added { line } else { open.last.1.as_str() };
-            let (old, new) = (field(line, 2), field(&open.last.1, 2));
-            if open.state.current && old != new && open.replaced_files.len() == UNUSUAL {
-                open.replaced_more += 1;
-            } else if open.state.current && old != new {
-                let path = field(line, 1).unwrap_or_default().to_owned();
-                open.replaced_files.push((path, field(now, 2).unwrap_or_default().to_owned()));
-            }
-        }
-        open.last = (added, line.to_owned());
     }
 
     fn line(&mut self, line: &ReviewLine) -> Result<(), TransferError> {
@@ -336,6 +311,10 @@ impl<'a> Work<'a> {
                 }
                 let (bundle, repository) = (self.manifest.name()?, open.state.repository.clone());
                 Err(TransferError::LargeGroup { bundle, repository })
+            }
+            ReviewLine::File(side, file) => {
+                open.files.listed(&mut open.state, *side, file);
+                Ok(())
             }
             ReviewLine::Advisory(advisory) => {
                 let text =
@@ -364,7 +343,7 @@ impl<'a> Work<'a> {
         let Some(open) = &mut self.open else { return };
         let Some(format) = &open.format else { return };
         let group = std::mem::take(&mut open.group);
-        let replaced = &mut open.replaced;
+        let files = &mut open.files;
         let state = &mut open.state;
         let (number, current) = (self.review.states.len(), state.current);
         group.changes(format.as_ref(), &mut |row| {
@@ -373,11 +352,13 @@ impl<'a> Work<'a> {
             let change = row.change;
             if current {
                 self.moves.note(number, &change, row.old_sha256.as_ref(), row.new_sha256.as_ref());
+                if change.new.is_some() && !change.name.is_ascii() {
+                    let (repository, name) = (state.repository.clone(), change.name.clone());
+                    remember(&mut self.chosen, Unusual::OddName { repository, name });
+                }
                 if let Some(unusual) = unusual(&state.repository, &change, row.old_sha256) {
-                    if let Unusual::Replaced { new, .. } = &unusual
-                        && replaced.len() < UNUSUAL
-                    {
-                        replaced.insert(new.clone());
+                    if let Unusual::Replaced { old, new, .. } = &unusual {
+                        files.replaced(old, new);
                     }
                     remember(&mut self.chosen, unusual);
                 }
@@ -398,16 +379,11 @@ impl<'a> Work<'a> {
             for unusual in of_signers(&state) {
                 remember(&mut self.chosen, unusual);
             }
-            for (path, digest) in open.replaced_files {
-                // a package that was replaced is named already, by its version
-                if !open.replaced.contains(&digest) {
-                    let repository = state.repository.clone();
-                    remember(&mut self.chosen, Unusual::FileReplaced { repository, path });
-                }
+            let (unusual, omitted) = open.files.end(&state.repository);
+            for unusual in unusual {
+                remember(&mut self.chosen, unusual);
             }
-        }
-        if state.current {
-            self.review.unusual_omitted += open.replaced_more;
+            self.review.unusual_omitted += omitted;
         }
         self.review.counts.add(&state.counts);
         self.review.states.push(state);
@@ -438,19 +414,6 @@ fn remember(chosen: &mut Chosen, unusual: Unusual) {
     let text = serde_json::to_string(&unusual).map_or(0, |text| text.len());
     let Lot { weight, rank, place } = unusual.lot();
     chosen.unusual.push(Lot { weight, rank, place: place.to_owned() }, text, unusual);
-}
-
-/// Returns the bytes of a line that lists a payload.
-fn payload(line: &str) -> Option<u64> {
-    let (head, role) = line.rsplit_once('\t')?;
-    if role != "payload" || !line.starts_with("file\t") {
-        return None;
-    }
-    head.rsplit_once('\t')?.1.parse().ok()
-}
-
-fn field(line: &str, number: usize) -> Option<&str> {
-    line.split('\t').nth(number)
 }
 
 /// Returns what is unusual about a change by itself.

@@ -112,7 +112,7 @@ impl Side {
 
     /// Records a state of a mirror with these files, proved by a page of evidence.
     fn state(&self, repository: &str, files: &[(&str, &[u8])], second: i64) -> StateRef {
-        let header = apt_header();
+        let header = plain_header();
         let batch = self.store.pool().batch().unwrap();
         let files: BTreeMap<&str, &[u8]> = files.iter().copied().collect();
         let before = self.newest(repository).map(|s| s.manifest);
@@ -142,19 +142,20 @@ impl Side {
 
     /// Records a filtered state of packages with records, each with one file.
     fn packages(&self, repository: &str, packages: &[(&str, &[u8])], second: i64) -> StateRef {
-        let header = Header { format: Kind::Pypi, layout: 1, mode: Mode::Filtered, options: pypi_options() };
+        let header = plain_header();
         let batch = self.store.pool().batch().unwrap();
         let mut records = self.store.packs().writer().unwrap();
         let mut lines = Vec::new();
         for (package, record) in packages {
-            let path = RepoPath::new(&format!("{package}.whl")).unwrap();
+            let file = format!("{package}-1-py3-none-any.whl");
+            let path = RepoPath::new(&format!("packages/{package}/{file}")).unwrap();
             let measured = batch.put(format!("wheel {package}").as_bytes()).unwrap();
             lines.push(Line::File {
                 path: path.clone(),
                 entry: Entry::Present { measured, role: Role::Payload },
             });
             let record = records.add(record).unwrap();
-            lines.push(Line::Pkg { key: Key::new(*package, "1", "any"), record, files: vec![path] });
+            lines.push(Line::Pkg { key: Key::new(*package, "1", file), record, files: vec![path] });
         }
         batch.flush().unwrap();
         records.commit().unwrap();
@@ -272,14 +273,9 @@ impl Side {
 }
 
 /// A state without indexes: one whose packages, where it has any, are lines of its manifest.
-fn apt_header() -> Header {
-    let options =
-        serde_json::json!({ "suites": ["stable"], "components": ["main"], "architectures": ["amd64"] });
-    Header { format: Kind::Apt, layout: 1, mode: Mode::Hosted, options }
-}
-
-fn pypi_options() -> serde_json::Value {
-    serde_json::json!({ "projects": ["requests"] })
+fn plain_header() -> Header {
+    let options = serde_json::json!({ "projects": ["requests"] });
+    Header { format: Kind::Pypi, layout: 1, mode: Mode::Filtered, options }
 }
 
 /// A collector and a receiver that trusts it.

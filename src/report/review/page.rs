@@ -353,13 +353,13 @@ fn facts(state: &StateReview) -> Vec<Fact> {
         Proven::Signed => {
             fact(
                 "Signature",
-                "The metadata are signed by upstream; verified by".into(),
+                "The collector says that it verified upstream's signature of the metadata, by".into(),
                 false,
                 keys(&|k| k.metadata.is_now()),
             );
         }
         Proven::Packages => {
-            let text = "The metadata are not signed; every package carries a good signature of one of".into();
+            let text = "The metadata are not signed; the collector says that every package carries a good signature of one of".into();
             fact("Signature", text, false, keys(&|k| k.packages.is_now()));
         }
         Proven::Unsigned => {
@@ -378,7 +378,12 @@ fn facts(state: &StateReview) -> Vec<Fact> {
     }
     let others = keys(&|k| k.packages.is_now() && !k.metadata.is_now());
     if !others.is_empty() && state.proven == Proven::Signed {
-        fact("Packages", "Every package carries a good signature of one of".into(), false, others);
+        fact(
+            "Packages",
+            "The collector says that every package carries a good signature of one of".into(),
+            false,
+            others,
+        );
     }
     if let Some(date) = &state.date {
         let until =
@@ -389,6 +394,10 @@ fn facts(state: &StateReview) -> Vec<Fact> {
     let goes =
         if state.files_out > 0 { format!("; {} go", count(state.files_out, "file")) } else { String::new() };
     fact("Files that come", format!("{comes}{goes}"), false, Vec::new());
+    if state.files_stray > 0 {
+        let text = format!("{} come that no index names", count(state.files_stray, "file"));
+        fact("Of no package", text, true, Vec::new());
+    }
     facts
 }
 
@@ -437,17 +446,40 @@ fn advisories(state: &StateReview, room: &mut Room, more: &mut Vec<String>) -> V
     found
 }
 
-/// Makes text of strangers harmless to look at: what reorders, hides or joins other text is written out.
+/// Makes text of strangers harmless to look at: what reorders, hides, joins or overprints other text is written out.
 pub(super) fn shown(text: &str) -> String {
-    let hides = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
-    };
     let mut out = String::with_capacity(text.len());
+    let mut mark = false;
     for c in text.chars() {
-        if hides(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+        // one accent is a letter's; the next ones only cover what stands there
+        let (overprints, is_mark) = (mark && is_mark(c), is_mark(c));
+        if hides(c) || overprints {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+        mark = is_mark;
     }
     out
+}
+
+/// Tells whether a character has no ink of its own, changes that of others, or is whatever a font makes of it.
+fn hides(c: char) -> bool {
+    c.is_control()
+        || c.is_whitespace() && c != ' '
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}')
+}
+
+/// Tells whether a character is printed over the one before it.
+fn is_mark(c: char) -> bool {
+    matches!(c,
+        '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5bd}' | '\u{610}'..='\u{61a}' | '\u{64b}'..='\u{65f}'
+        | '\u{e47}'..='\u{e4e}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}'
+        | '\u{302a}'..='\u{302f}' | '\u{3099}'..='\u{309a}' | '\u{fe20}'..='\u{fe2f}')
 }
 
 /// Writes bytes as a content security policy names digests (RFC 4648 §4).

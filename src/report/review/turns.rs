@@ -137,12 +137,15 @@ impl Unusual {
             Self::Downgrade { repository, .. } => (2, repository),
             Self::Replaced { repository, .. } => (3, repository),
             Self::FileReplaced { repository, .. } => (4, repository),
-            Self::Moved { to, .. } => (5, to),
-            Self::NewRepository { repository } => (6, repository),
-            Self::OnlyIn { repository, .. } => (7, repository),
-            Self::Incomparable { repository } => (8, repository),
-            Self::Unsigned { repository } => (9, repository),
-            Self::DigestsOnly { repository } => (10, repository),
+            Self::StrayFile { repository, .. } => (5, repository),
+            Self::OddName { repository, .. } => (6, repository),
+            Self::UnreadFile { repository, .. } => (7, repository),
+            Self::Moved { to, .. } => (8, to),
+            Self::NewRepository { repository } => (9, repository),
+            Self::OnlyIn { repository, .. } => (10, repository),
+            Self::Incomparable { repository } => (11, repository),
+            Self::Unsigned { repository } => (12, repository),
+            Self::DigestsOnly { repository } => (13, repository),
         };
         Lot { weight: if self.is_grave() { Weight::Grave } else { Weight::Light }, rank, place }
     }

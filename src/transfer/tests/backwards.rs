@@ -28,7 +28,7 @@ impl Side {
         batch.flush().unwrap();
         records.commit().unwrap();
         lines.sort_by_key(Line::encode);
-        let header = Header { mode: Mode::Filtered, ..apt_header() };
+        let header = plain_header();
         let mut manifest = self.store.manifests().writer(&header, None).unwrap();
         lines.iter().for_each(|line| manifest.line(line).unwrap());
         let manifest = manifest.finish().unwrap();

@@ -5,7 +5,10 @@ use std::num::NonZeroU32;
 use chantal_bundle::{
     Epoch, Namespace, Sequence, VolumeNumber,
     delta::Edit,
-    index::{Member, ReviewLine, VolumeEntry, Writer},
+    index::{
+        Member, ReviewLine, VolumeEntry, Writer,
+        review::{FileKind, ListedFile, Side as Of},
+    },
     manifest::{self, CELL, CarriedState, Counts, Delivery, IndexFile, ReviewFiles, TrustLink, VolumeFile},
     seal,
     trust::Link,
@@ -37,6 +40,8 @@ pub(super) struct Forgery {
     pub evidence: Option<(Digest, Vec<String>)>,
     /// What the index tells of packages.
     pub told: Vec<ReviewLine>,
+    /// What it tells of files that belong to no package, which is what all of them are.
+    pub strays: Vec<ReviewLine>,
     pub volumes: Vec<ForgedVolume>,
     /// Spoils the manifest, before its review is made.
     pub manifest: Box<dyn Fn(&mut Manifest)>,
@@ -55,6 +60,7 @@ impl Forgery {
             promised: None,
             evidence: None,
             told: vec![NOTHING],
+            strays: lines.iter().filter_map(|line| stray(line)).collect(),
             volumes: Vec::new(),
             manifest: Box::new(|_| {}),
             review: |_| {},
@@ -82,10 +88,9 @@ impl Forgery {
     pub fn write_to(&self, dir: &Path, chain: &[Link], keys: &[&SiteKey]) -> PathBuf {
         let (good, open_size, mut manifest) = self.make(chain);
         (self.manifest)(&mut manifest);
-        let reviewed = review::make(&manifest, good.as_slice(), open_size)
-            .and_then(|made| Reviewed::new(&made))
-            .unwrap();
-        manifest.review = reviewed.files();
+        // of what no review can be made, a forger sends none
+        let made = review::make(&manifest, good.as_slice(), open_size).and_then(|made| Reviewed::new(&made));
+        manifest.review = made.as_ref().map_or(export::NO_REVIEW, Reviewed::files);
         (self.review)(&mut manifest.review);
         let index = (self.index)(good);
         manifest.index.size = index.len() as u64;
@@ -116,7 +121,7 @@ impl Forgery {
 
     /// Makes index and manifest as they should be.
     fn make(&self, chain: &[Link]) -> (Vec<u8>, u64, Manifest) {
-        let first = apt_header().first_line().unwrap();
+        let first = plain_header().first_line().unwrap();
         let whole: String =
             std::iter::once(&first).chain(&self.lines).fold(String::new(), |t, l| t + l + "\n");
         let digest = self.promised.unwrap_or_else(|| Digest::of(whole.as_bytes()));
@@ -131,7 +136,10 @@ impl Forgery {
             index.first(EVIDENCE).unwrap();
             lines.iter().for_each(|line| index.edit(Edit::Added(line)).unwrap());
         }
-        self.told.iter().for_each(|line| index.review(line).unwrap());
+        let (advisories, told): (Vec<_>, Vec<_>) =
+            self.told.iter().partition(|line| matches!(line, ReviewLine::Advisory(_)));
+        let told = told.into_iter().chain(&self.strays).chain(advisories);
+        told.for_each(|line| index.review(line).unwrap());
         let mut counts = Counts::default();
         for (number, volume) in (1..).zip(&self.volumes) {
             let cells: Vec<Digest> = volume.bytes.chunks(CELL as usize).map(Digest::of).collect();
@@ -170,8 +178,8 @@ impl Forgery {
                 base: None,
                 evidence: self.evidence.as_ref().map(|(list, _)| *list),
                 names: Vec::new(),
-                format: Kind::Apt,
-                mode: Mode::Hosted,
+                format: Kind::Pypi,
+                mode: Mode::Filtered,
                 date: None,
                 valid_until: None,
                 files: sizes.clone().count() as u64,
@@ -197,4 +205,11 @@ pub(super) fn measured(content: &[u8]) -> Measured {
 pub(super) fn file(path: &str, content: &[u8]) -> String {
     let measured = measured(content);
     format!("file\t{path}\t{}\t{}\tpayload", measured.sha256, measured.size)
+}
+
+fn stray(line: &str) -> Option<ReviewLine> {
+    let Ok(Line::File { path, entry: Entry::Present { measured, .. } }) = Line::parse(line) else {
+        return None;
+    };
+    Some(ReviewLine::File(Of::New, ListedFile { path, kind: FileKind::Stray, measured }))
 }

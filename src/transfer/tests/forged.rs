@@ -19,7 +19,7 @@ fn told(lines: &[ReviewLine]) -> Vec<ReviewLine> {
 }
 
 fn package() -> ListedPackage {
-    let group = chantal_contract::Group { name: "hello:amd64".into(), stream: None };
+    let group = chantal_contract::Group { name: "hello".into(), stream: None };
     ListedPackage { group, key: Key::new("hello", "1", "amd64"), sha256: Some(Digest::of(b"held")), size: 4 }
 }
 
@@ -111,6 +111,7 @@ fn every_lie_is_found_before_anything_becomes_current() {
         ("more bytes than come", lying(|m| m.counts.bytes = 1)),
         ("more files than there are", lying(|m| m.states[0].files = u64::MAX)),
         ("fewer bytes of files than there are", lying(|m| m.states[0].bytes = 0)),
+        ("another mode", lying(|m| m.states[0].mode = Mode::Hosted)),
         (
             "another review.json",
             Forgery { review: |r| r.json.sha256 = Digest::of(b"x"), ..Forgery::new(&good.lines) },
@@ -130,6 +131,7 @@ fn every_lie_is_found_before_anything_becomes_current() {
         ),
         ("a key that signed nothing", Forgery { told: told(&[signer()]), ..Forgery::new(&good.lines) }),
         ("an advisory that nobody gave", Forgery { told: told(&[advisory()]), ..Forgery::new(&good.lines) }),
+        ("a file that is not told of", Forgery { strays: Vec::new(), ..Forgery::new(&good.lines) }),
         ("another site", lying(|m| m.site = site("plant-8"))),
         ("another stream", lying(|m| m.collector = site("ship-3"))),
         ("another chain", lying(|m| m.trust[0].sha256 = Digest::of(b"other"))),
@@ -153,11 +155,10 @@ fn a_delta_of_what_the_site_has_is_held_against_it_like_any_other() {
     let batch = receiver.store.pool().batch().unwrap();
     batch.put(b"held").unwrap();
     batch.flush().unwrap();
-    let key = "signed\tdists/stable/InRelease\tAB12";
+    let key = "packages\tverified";
     let list = Digest::of(format!("{EVIDENCE}\n{key}\n").as_bytes());
     let with = |lines: &[String], listed: Vec<String>| Forgery {
         evidence: Some((list, listed)),
-        told: told(&[signer()]),
         ..Forgery::new(lines)
     };
     let lines = [file("a", b"held")];
@@ -174,7 +175,7 @@ fn a_delta_of_what_the_site_has_is_held_against_it_like_any_other() {
         ("fewer lines", with(&[], vec![key.into()])),
         ("other lines", with(&[file("b", b"held")], vec![key.into()])),
         ("fewer lines of evidence", with(&lines, Vec::new())),
-        ("other lines of evidence", with(&lines, vec![key.replace("AB", "CD")])),
+        ("other lines of evidence", with(&lines, vec!["page\tx\ty\t1".into()])),
     ];
     for (what, lie) in lies {
         let error = refused(receiver.import(&again(lie).write(&collector)));

@@ -86,13 +86,13 @@ fn what_nothing_could_prove_is_not_taken_where_its_proof_is_asked_for() {
     collector.state("debs", &[("a", b"a")], 1);
     let bundle = collector.export(&["debs"], "none").path;
     let asked =
-        |name: &Name, kind: Kind| (name.as_str() == "debs" && kind == Kind::Apt).then_some("packages");
+        |name: &Name, kind: Kind| (name.as_str() == "debs" && kind == Kind::Pypi).then_some("packages");
     let rules = Rules { policies: &|_, _| None, origins: &Demands::new(), unverifiable: &asked };
     let outcome = import(&receiver.store, std::slice::from_ref(&bundle), rules, at(200), &Silent);
     let error = refused(outcome.unwrap().remove(0));
     assert!(matches!(error, TransferError::NothingToVerify { what: "packages", .. }), "{error}");
     assert!(error.to_string().contains("`verify: { packages: require }` of `debs`"), "{error}");
-    assert!(error.hint().unwrap().contains("carry no signatures"), "{error}");
+    assert!(error.hint().unwrap().contains("the format signs nothing"), "{error}");
     assert!(receiver.newest("debs").is_none());
     imported(receiver.import(&bundle));
 }

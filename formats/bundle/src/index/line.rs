@@ -109,7 +109,7 @@ pub(super) fn number(text: &str) -> Result<u64, Why> {
     text.parse().ok().filter(|_| plain).ok_or("a number is no plain decimal number")
 }
 
-fn measured(sha256: &str, size: &str) -> Result<Measured, Why> {
+pub(super) fn measured(sha256: &str, size: &str) -> Result<Measured, Why> {
     Ok(Measured { sha256: digest(sha256)?, size: number(size)? })
 }
 

@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 
 use super::{
-    review::{ListedPackage, Side, Signer, SignerKind},
+    review::{FileKind, ListedFile, ListedPackage, Side, Signer, SignerKind},
     *,
 };
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     frame::tests::{RAW, frame},
 };
 use chantal_contract::{
-    Advisory, Fingerprint, Group, Key,
+    Advisory, Fingerprint, Group, Key, RepoPath,
     limits::{
         ADVISORY_FIELD_BYTES, ADVISORY_REFERENCES, BLOB_PARTS, MEMBER_BYTES, PAYLOAD_BYTES, SIGNERS,
         SUMMARY_BYTES,
@@ -51,7 +51,7 @@ const NOTHING: ReviewLine = ReviewLine::Begin { base: 0, packages: 0 };
 /// A review with every kind of line.
 fn review_lines() -> Vec<ReviewLine> {
     let package = |name: &str, version: &str, side| {
-        let group = Group { name: format!("{name}:amd64"), stream: None };
+        let group = Group { name: name.into(), stream: None };
         let key = Key::new(name, version, "amd64");
         ReviewLine::Package(side, ListedPackage { group, key, sha256: Some(Digest::of(b"p")), size: 7 })
     };
@@ -64,6 +64,10 @@ fn review_lines() -> Vec<ReviewLine> {
         title: "a title".into(),
         references: vec!["CVE-1".into(), "CVE-2".into()],
     };
+    let file = |path: &str, kind, content: &[u8], side| {
+        let measured = Measured { sha256: Digest::of(content), size: 7 };
+        ReviewLine::File(side, ListedFile { path: RepoPath::new(path).unwrap(), kind, measured })
+    };
     vec![
         ReviewLine::Begin { base: 2, packages: 3 },
         signer(SignerKind::Key, "AB", Side::Both),
@@ -73,6 +77,10 @@ fn review_lines() -> Vec<ReviewLine> {
         package("hello", "2", Side::New),
         package("world", "2", Side::New),
         package("world", "1", Side::Both),
+        package("world", "1.5", Side::Both),
+        file("a", FileKind::Listed, b"a", Side::Base),
+        file("a", FileKind::Stray, b"a", Side::New),
+        file("b", FileKind::Unread, b"a", Side::New),
         ReviewLine::Advisory(advisory),
     ]
 }
@@ -327,6 +335,21 @@ fn lines_keep_their_places() {
         (
             "do not follow each other",
             format!("{volume}{}{}{two}", part(&h0, 3, 1, 2, 1), part(&h0, 4, 2, 2, 3)),
+        ),
+        ("a file is on one side only", format!("{state}{review}file\ta\tstray\t{h0}\t1\t=\n{end}")),
+        ("", format!("{state}{review}file\ta\todd\t{h0}\t1\t+\n{end}")),
+        ("", format!("{state}{review}file\t../a\tstray\t{h0}\t1\t+\n{end}")),
+        (
+            "the files do not rise",
+            format!("{state}{review}file\tb\tstray\t{h0}\t1\t+\nfile\ta\tstray\t{h0}\t1\t+\n{end}"),
+        ),
+        (
+            "the files do not rise",
+            format!("{state}{review}file\ta\tstray\t{h0}\t1\t-\nfile\ta\tstray\t{h0}\t1\t+\n{end}"),
+        ),
+        (
+            "do not stand in this order",
+            format!("{state}{review}file\ta\tstray\t{h0}\t1\t+\n+{}{end}", p("1")),
         ),
         ("no plain decimal number", format!("{volume}blob\t{h0}\t01\nend\t0\t0\t1\t1\n")),
         ("no plain decimal number", format!("{volume}blob\t{h0}\t+1\nend\t0\t0\t1\t1\n")),

@@ -79,6 +79,17 @@ fn text_of_packages_is_text() {
 }
 
 #[test]
+fn what_has_no_ink_or_covers_other_text_is_written_out() {
+    for hidden in "\u{fff9}\u{fffb}\u{a0}\u{2003}\u{2800}\u{3164}\u{fe0f}\u{2028}\u{ad}\u{e0041}\u{202e}\u{e000}\u{9b}\u{1b}".chars() {
+        let text = shown(&format!("a{hidden}b"));
+        assert_eq!(text, format!("a{}b", hidden.escape_unicode()));
+    }
+    // an accent is a letter's own, and two of them are none
+    assert_eq!(shown("caf\u{e9} cafe\u{301} \u{43e} a b"), "caf\u{e9} cafe\u{301} \u{43e} a b");
+    assert_eq!(shown("z\u{335}\u{336}\u{337}"), "z\u{335}\\u{336}\\u{337}");
+}
+
+#[test]
 fn nothing_is_asked_for() {
     let page = String::from_utf8(render(&hostile()).unwrap()).unwrap();
     for word in ["http:", "https:", "src=", "url(", "@import", "<link", "<img", "style=\"", "onclick"] {
