@@ -33,7 +33,7 @@ use crate::{report::Reporter, store::Store};
 
 pub use accepted::{document, links, record};
 pub use approval::{Approval, Looked, approve, look};
-pub use error::{MissingBase, TransferError};
+pub use error::{Hidden, MissingBase, TransferError};
 pub use export::{
     AfterWrite, ExportPlan, ExportRequest, How, News, OutFault, PlannedState, Unchanged, VOLUME_SIZE, Weight,
     Written, plan_export, weigh,

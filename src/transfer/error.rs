@@ -21,7 +21,7 @@ use chantal_bundle::{
 };
 use chantal_contract::{Digest, Kind, Mismatch, Name, SiteName, limits::GROUP_BYTES};
 
-pub use shown::MissingBase;
+pub use shown::{Hidden, MissingBase};
 
 use self::shown::{List, claim, quoted};
 use super::export::OutFault;
@@ -288,24 +288,8 @@ pub enum TransferError {
         why: &'static str,
     },
     /// What a state changes here is more than its review, which was made against another state, shows.
-    #[error(
-        "{bundle} changes what its review does not show, as that is of another state than this site holds: {what}{}",
-        if *more > 0 { format!(", and {more} more") } else { String::new() }
-    )]
-    NotShown {
-        /// The bundle.
-        bundle: BundleName,
-        /// The repository.
-        repository: Name,
-        /// The first such thing, in words.
-        what: String,
-        /// How many more there are.
-        more: u64,
-        /// This site.
-        site: SiteName,
-        /// The newest bundle of the stream that was imported here.
-        since: Option<String>,
-    },
+    #[error(transparent)]
+    NotShown(Box<Hidden>),
     /// A group of packages is larger than a review looks at.
     #[error(
         "{bundle}: `{repository}` has more than {GROUP_BYTES} bytes of packages that are versions of one"

@@ -35,7 +35,7 @@ impl TransferError {
             | Self::NoApprover { .. }
             | Self::Link { .. }
             | Self::OtherPackages { .. }
-            | Self::NotShown { .. }
+            | Self::NotShown(_)
             | Self::LargeGroup { .. }
             | Self::NoTrust { .. }
             | Self::NoChain { .. }
@@ -126,7 +126,7 @@ impl TransferError {
             Self::OtherReview { .. } | Self::OtherPackages { .. } => Some(
                 "whoever made this bundle shows one thing and sends another: ask its collector, and trust neither until it is explained".into(),
             ),
-            Self::NotShown { site, since, .. } => Some(not_shown(site, since.as_deref())),
+            Self::NotShown(hidden) => Some(not_shown(&hidden.site, hidden.since.as_deref())),
             Self::OtherReceipt { asked, .. } => Some(format!("give `--to {asked}`")),
             Self::Forgotten { site, .. } => Some(format!(
                 "`chantal export --to {site}` carries the present states, and all that they need"

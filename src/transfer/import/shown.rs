@@ -14,6 +14,7 @@ use crate::{
     store::{StateRef, StoreError},
     transfer::{
         TransferError,
+        error::Hidden,
         review::{Mark, graves},
         survey::Advance,
     },
@@ -79,7 +80,7 @@ impl Job<'_> {
         let (what, more) = (first.map(|f| f.to_string()).unwrap_or_default(), hidden.len() as u64 - 1);
         let (bundle, since) = (self.name.clone(), self.newest_import()?);
         let (repository, site) = (repository.clone(), self.store.site().clone());
-        let fault = TransferError::NotShown { bundle, repository, what, more, site, since };
+        let fault = TransferError::NotShown(Box::new(Hidden { bundle, repository, what, more, site, since }));
         match self.former(&state.repository)? {
             Former::Same => Err(fault),
             Former::Other => {

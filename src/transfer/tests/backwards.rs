@@ -30,7 +30,9 @@ impl Side {
         lines.sort_by_key(Line::encode);
         let header = plain_header();
         let mut manifest = self.store.manifests().writer(&header, None).unwrap();
-        lines.iter().for_each(|line| manifest.line(line).unwrap());
+        for line in &lines {
+            manifest.line(line).unwrap();
+        }
         let manifest = manifest.finish().unwrap();
         let state = StateRef { manifest, evidence: list, date: None, valid_until: None };
         self.journal("debs", &state, second);
@@ -49,7 +51,7 @@ fn unusual(written: &Written) -> Vec<String> {
 #[track_caller]
 fn not_shown(outcome: Result<ImportOutcome, TransferError>) -> (String, String) {
     let error = refused(outcome);
-    assert!(matches!(error, TransferError::NotShown { .. }), "{error}");
+    assert!(matches!(error, TransferError::NotShown(_)), "{error}");
     (error.to_string(), error.hint().unwrap())
 }
 
