@@ -34,6 +34,8 @@ pub(super) struct Forgery {
     /// What the index tells of packages.
     pub told: Vec<ReviewLine>,
     pub volumes: Vec<ForgedVolume>,
+    /// An evidence list in the index: what it is called, and its lines.
+    pub evidence: Option<(Digest, Vec<&'static str>)>,
     /// Spoils the manifest, before its review is made.
     pub manifest: Box<dyn Fn(&mut Manifest)>,
     /// Spoils what the manifest says of the review.
@@ -51,6 +53,7 @@ impl Forgery {
             promised: None,
             told: vec![NOTHING],
             volumes: Vec::new(),
+            evidence: None,
             manifest: Box::new(|_| {}),
             review: |_| {},
             index: Box::new(|bytes| bytes),
@@ -120,6 +123,12 @@ impl Forgery {
         index.first(&first).unwrap();
         for line in &self.lines {
             index.edit(Edit::Added(line)).unwrap();
+        }
+        if let Some((list, lines)) = &self.evidence {
+            let (first, rest) = lines.split_first().unwrap();
+            index.evidence(*list, None).unwrap();
+            index.first(first).unwrap();
+            rest.iter().for_each(|line| index.edit(Edit::Added(line)).unwrap());
         }
         self.told.iter().for_each(|line| index.review(line).unwrap());
         let mut counts = Counts::default();
