@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    clients::{self, faulty, run},
+    clients::{self, faulty, mounted, run},
     fixtures::deb::Deb,
     world::{World, contents, copy, text},
 };
@@ -131,6 +131,27 @@ fn damage_beyond_repair_is_refused_with_the_next_step_and_half_is_kept() {
     });
     world.plant.fails(4, ["import", discs[0].to_str().unwrap()]);
     world.plant.ok(["import", discs[1].to_str().unwrap()]);
+}
+
+#[test]
+fn a_repair_that_has_no_room_is_refused_before_it_begins() {
+    let world = protected(", parity: 34%");
+    let (bundle, _) = export(&world, &[]);
+    let bad = scratch(&world, &bundle, "bad");
+    fs::remove_file(bad.join("volume-0001.tar.zst")).unwrap();
+    let small = world.dir.path().join("small");
+    fs::create_dir(&small).unwrap();
+    let script = format!(
+        "mount -t tmpfs -o size=2m tmpfs {small} && cp -a {plant}/. {small} || exit 77; cd {small}; {program} bundle verify {bad}",
+        small = small.display(),
+        plant = world.plant.dir.display(),
+        program = env!("CARGO_BIN_EXE_chantal"),
+        bad = bad.display(),
+    );
+    let Some(output) = mounted(&script) else { return };
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("bytes free") && said.contains("are needed") && said.contains("hint: "), "{said}");
 }
 
 #[test]

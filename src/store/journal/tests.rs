@@ -325,6 +325,24 @@ fn a_catalog_that_rots_while_it_is_used_still_answers_right() {
 }
 
 #[test]
+fn a_catalog_whose_copy_of_the_journal_has_a_gap_gives_nothing_back() {
+    let (dir, store) = new();
+    for n in 1..=4 {
+        store.journal().append(synced(&n.to_string()), at(n)).unwrap();
+    }
+    let good = fs::read(journal(dir.path())).unwrap();
+    drop(store);
+    let ends: Vec<usize> = (0..good.len()).filter(|at| good[*at] == b'\n').map(|at| at + 1).collect();
+    let catalog = rusqlite::Connection::open(dir.path().join("catalog.sqlite")).unwrap();
+    assert_eq!(catalog.execute("DELETE FROM entry WHERE number = 4", []).unwrap(), 1);
+    drop(catalog);
+    fs::write(journal(dir.path()), &good[..ends[1]]).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(error.to_string().contains("its copy of the journal is broken"), "{error}");
+    assert_eq!(fs::read(journal(dir.path())).unwrap(), &good[..ends[1]], "nothing was written behind a gap");
+}
+
+#[test]
 fn what_a_newer_version_wrote_is_refused_as_such() {
     let (dir, store) = new();
     let tail = store.journal().verify().unwrap();

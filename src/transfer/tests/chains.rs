@@ -198,6 +198,60 @@ fn a_proof_that_is_altered_missing_or_forged_refuses_the_bundle() {
     imported(import_one(&ship, &bundle.path, &demands()));
 }
 
+#[test]
+fn a_proof_of_another_stream_or_chain_is_refused_though_its_key_is_right() {
+    use chantal_bundle::{Namespace, manifest::TrustLink, trust::Link};
+
+    use crate::trust::sshsig;
+    let (collector, plant, ship) = three();
+    collector.state("bookworm", &[("a", b"a")], 1);
+    imported(plant.import(&collector.export(&["bookworm"], "last").path));
+    let bundle = plant.export(&["bookworm"], "last");
+    let genuine = Proof::parse(&fs::read(proof_path(&bundle)).unwrap()).unwrap();
+    let sign = |namespace, text: &[u8]| sshsig::sign(&collector.key, namespace, text).unwrap().into_bytes();
+    let lying = |trust: &[Link], lie: &dyn Fn(&mut Manifest)| {
+        let mut manifest = Manifest::parse(&genuine.manifest).unwrap();
+        let links = (1..).zip(trust);
+        manifest.trust =
+            links.map(|(version, l)| TrustLink { version, sha256: Digest::of(&l.document) }).collect();
+        lie(&mut manifest);
+        let text = manifest.encode().unwrap();
+        let signatures = vec![sign(Namespace::Bundle, &text)];
+        let proof = Proof { manifest: text, signatures, approvals: Vec::new(), trust: trust.to_vec() };
+        proof
+    };
+    let refusal = |n: usize, proof: Proof| {
+        let error = refused(import_one(&ship, &resigned(&plant, &bundle, &[proof], n), &demands()));
+        assert!(ship.newest("bookworm").is_none(), "{error}");
+        error
+    };
+    let error = refusal(10, lying(&genuine.trust, &|m| m.collector = site("lab")));
+    assert!(matches!(error, TransferError::WrongStream { .. }), "{error}");
+    let error = refusal(11, lying(&genuine.trust, &|m| m.trust[0].sha256 = Digest::of(b"other")));
+    assert!(matches!(error, TransferError::OtherChain { .. }), "{error}");
+    // a second version beside the one that was accepted, by the same root key
+    let first = TrustDocument::parse(&genuine.trust[0].document).unwrap();
+    let (mut second, mut third) = (first.clone(), first);
+    second.version = 2;
+    (third.version, third.epoch) = (3, chantal_bundle::Epoch::new(2).unwrap());
+    let mut beside = second.clone();
+    beside.epoch = third.epoch;
+    ship.accept(second);
+    ship.accept(third);
+    let document = beside.encode().unwrap();
+    let forked = Link { signatures: vec![sign(Namespace::Trust, &document)], document };
+    let error = refusal(12, lying(&[genuine.trust[0].clone(), forked], &|_| {}));
+    let chain = matches!(
+        &error,
+        TransferError::Untrusted {
+            source: TrustError::Chain(chantal_bundle::trust::ChainError::Forked { version: 2, .. }),
+            ..
+        }
+    );
+    assert!(chain, "{error}");
+    imported(import_one(&ship, &bundle.path, &demands()));
+}
+
 /// The bundle with other proofs in it, signed by the plant as its own.
 fn resigned(plant: &Side, bundle: &Written, proofs: &[Proof], n: usize) -> PathBuf {
     use chantal_bundle::{Namespace, seal};

@@ -2,13 +2,15 @@
 
 use chantal_bundle::{
     index::{
-        ReviewLine,
+        Member, ReviewLine,
         review::{ListedPackage, Side as Of, Signer, SignerKind},
     },
     manifest::ReviewFiles,
 };
 
-use super::forge::{EVIDENCE, Forgery, NOTHING, file};
+use chantal_contract::Measured;
+
+use super::forge::{EVIDENCE, ForgedVolume, Forgery, NOTHING, file};
 use super::*;
 
 mod manifests;
@@ -36,6 +38,12 @@ fn advisory() -> ReviewLine {
         title,
         references: Vec::new(),
     })
+}
+
+/// The index with its state under another name.
+fn renamed(index: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8(zstd::decode_all(&*index).unwrap()).unwrap();
+    zstd::encode_all(text.replace("state\tbookworm", "state\tbookwarm").as_bytes(), 3).unwrap()
 }
 
 #[test]
@@ -96,6 +104,10 @@ fn every_lie_is_found_before_anything_becomes_current() {
     batch.put(b"held").unwrap();
     batch.flush().unwrap();
     let good = Forgery::new(&[file("a", b"held")]);
+    let with_evidence = |list, spoil: fn(&mut Manifest)| Forgery {
+        evidence: Some((list, Vec::new())),
+        ..Forgery::lying(&good.lines, spoil)
+    };
     let lying = |spoil: fn(&mut Manifest)| Forgery::lying(&good.lines, spoil);
     let lies = [
         ("a path that leaves its tree", Forgery::new(&[file("../../etc/passwd", b"held")])),
@@ -103,11 +115,38 @@ fn every_lie_is_found_before_anything_becomes_current() {
         ("a line that is none", Forgery::new(&["file\ta".into()])),
         ("a path twice", Forgery::new(&[file("a", b"held"), file("a", b"held").replace("payload", "w")])),
         ("a blob that is nowhere", Forgery::new(&[file("a", b"nowhere")])),
+        (
+            "a record that is nowhere",
+            Forgery::new(&[
+                file("a", b"held"),
+                format!("pkg\thello 1 amd64\t{}\ta", Digest::of(b"a record")),
+            ]),
+        ),
         ("another size", Forgery::new(&[file("a", b"held").replace("\t4\t", "\t5\t")])),
         ("another digest", Forgery { promised: Some(Digest::of(b"other")), ..Forgery::new(&good.lines) }),
         ("another format", lying(|m| m.states[0].format = Kind::Rpm)),
         ("records that are not there", lying(|m| m.counts.records = 1)),
         ("evidence that is not there", lying(|m| m.states[0].evidence = Some(Digest::of(b"evidence")))),
+        (
+            "evidence that the manifest does not name",
+            with_evidence(Digest::of(format!("{EVIDENCE}\n").as_bytes()), |m| m.states[0].evidence = None),
+        ),
+        (
+            "other evidence than the manifest names",
+            with_evidence(Digest::of(format!("{EVIDENCE}\n").as_bytes()), |m| {
+                m.states[0].evidence = Some(Digest::of(b"evidence"));
+            }),
+        ),
+        (
+            "evidence that is not what it is called",
+            with_evidence(Digest::of(b"evidence"), |m| m.states[0].evidence = Some(Digest::of(b"evidence"))),
+        ),
+        ("a volume of what is held, of another size", {
+            let blob = Measured { sha256: Digest::of(b"held"), size: 5 };
+            let members = vec![Member { blob, part: None }];
+            Forgery { volumes: vec![ForgedVolume { bytes: vec![0; 10], members }], ..Forgery::new(&[]) }
+        }),
+        ("states of another repository", Forgery { index: Box::new(renamed), ..Forgery::new(&good.lines) }),
         ("more bytes than come", lying(|m| m.counts.bytes = 1)),
         ("more files than there are", lying(|m| m.states[0].files = u64::MAX)),
         ("fewer bytes of files than there are", lying(|m| m.states[0].bytes = 0)),
@@ -141,6 +180,8 @@ fn every_lie_is_found_before_anything_becomes_current() {
         println!("{what}");
         let error = refused(receiver.import(&lie.write(&collector)));
         assert!(receiver.newest("bookworm").is_none(), "{what}: {error}");
+        let nowhere = matches!(error, TransferError::MissingRecord { .. });
+        assert_eq!(nowhere, what == "a record that is nowhere", "{error}");
         assert_eq!(matches!(error, TransferError::WrongStream { .. }), what == "another stream", "{error}");
         assert_eq!(matches!(error, TransferError::OtherChain { .. }), what == "another chain", "{error}");
     }

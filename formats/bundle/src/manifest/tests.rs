@@ -160,11 +160,14 @@ fn every_rule_is_kept() {
         ("a base presumed as well", |m| m.presumed.insert(0, base("bookworm", "b0"))),
         ("presumed out of order", |m| m.presumed.push(base("a", "a"))),
         ("full with bases", |m| m.delivery = Delivery::Full),
-        ("no states", |m| m.states.clear()),
-        ("states out of order", |m| m.states.swap(0, 2)),
+        ("no states", |m| {
+            (m.states, m.bases, m.presumed) = (Vec::new(), Vec::new(), Vec::new());
+            m.delivery = Delivery::Full;
+        }),
+        ("states out of order", |m| m.states.rotate_right(1)),
         ("a state before its base", |m| m.states.swap(0, 1)),
         ("a state from another repository's base", |m| m.states[2].base = Some(Digest::of(b"b0"))),
-        ("a state twice", |m| m.states.insert(1, m.states[0].clone())),
+        ("a state twice", |m| m.states.push(m.states[2].clone())),
         ("names out of order", |m| m.states[0].names.reverse()),
         ("a name for two states", |m| m.states[1].names = m.states[0].names.clone()),
         ("a cell that is no power of two", |m| m.cell = 300_000),

@@ -3,7 +3,7 @@
 use chantal_bundle::{MemberName, Part, index::Member, ustar};
 use chantal_contract::limits::MEMBER_BYTES;
 
-use super::super::forge::{ForgedVolume, measured};
+use super::super::forge::measured;
 use super::*;
 
 const CONTENT: &[u8] = b"what was promised";
