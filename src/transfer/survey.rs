@@ -7,10 +7,7 @@
 
 pub(super) mod compare;
 
-use std::{
-    collections::HashMap,
-    io::{BufReader, Cursor},
-};
+use std::io::{BufReader, Cursor};
 
 use chantal_bundle::index::review::{ListedPackage, ReviewLine, encode_advisory};
 use chantal_contract::{
@@ -91,8 +88,28 @@ struct Walked {
     advisories: SortedLines,
 }
 
-/// Files by the beginning of the SHA-256 of their path: of a million packages no more than memory should hold.
-type Files = HashMap<[u8; 16], Measured>;
+/// Files by the beginning of the SHA-256 of their path, rising: of a million of them no more than 56 bytes each.
+struct Files(Vec<([u8; 16], Measured)>);
+
+impl Files {
+    /// Takes every file that a state has.
+    fn of(holding: &Holding<'_>) -> Result<Self, StoreError> {
+        let mut files = Vec::new();
+        holding.snapshot().each_line::<StoreError>(&mut |line| {
+            if let Line::File { path, entry: Entry::Present { measured, .. } } = line {
+                files.push((short(path), *measured));
+            }
+            Ok(())
+        })?;
+        files.sort_unstable_by_key(|(path, _)| *path);
+        Ok(Self(files))
+    }
+
+    fn get(&self, path: &RepoPath) -> Option<&Measured> {
+        let at = self.0.binary_search_by_key(&short(path), |(path, _)| *path).ok()?;
+        self.0.get(at).map(|(_, measured)| measured)
+    }
+}
 
 fn short(path: &RepoPath) -> [u8; 16] {
     let digest = Digest::of(path.as_str().as_bytes());
@@ -123,7 +140,7 @@ impl Walked {
             store,
             proof,
             format: format.as_ref(),
-            files: payloads(&holding)?,
+            files: Files::of(&holding)?,
             packages: LineSorter::new(&store.root().join("tmp")),
             advisories: LineSorter::new(&store.root().join("tmp")),
             listing: header.mode == Mode::Mirror,
@@ -157,17 +174,6 @@ impl Walked {
         let (packages, advisories) = (walk.packages.finish()?, walk.advisories.finish()?);
         Ok(Self { format, packages, advisories })
     }
-}
-
-fn payloads(holding: &Holding<'_>) -> Result<Files, StoreError> {
-    let mut files = Files::new();
-    holding.snapshot().each_line::<StoreError>(&mut |line| {
-        if let Line::File { path, entry: Entry::Present { measured, .. } } = line {
-            files.insert(short(path), *measured);
-        }
-        Ok(())
-    })?;
-    Ok(files)
 }
 
 /// What went wrong while a state was walked.
@@ -207,7 +213,7 @@ impl Walk<'_> {
                 for want in &package.files {
                     self.prove(want, What::Package)?;
                 }
-                let held = package.files.iter().map(|want| self.files.get(&short(&want.path)));
+                let held = package.files.iter().map(|want| self.files.get(&want.path));
                 let line = line(package.group, package.key, held);
                 if self.listing { self.kept(|walk| walk.packages.push(&line)) } else { Ok(()) }
             }
@@ -227,7 +233,7 @@ impl Walk<'_> {
             Kind::Rpm => format!("{}.{}", key.name, key.architecture),
             Kind::Pypi | Kind::Helm | Kind::Apk => key.name.clone(),
         };
-        let held = files.iter().map(|path| self.files.get(&short(path)));
+        let held = files.iter().map(|path| self.files.get(path));
         let line = line(Group { name, stream: None }, key.clone(), held);
         self.packages.push(&line)
     }
@@ -236,7 +242,7 @@ impl Walk<'_> {
     fn prove(&mut self, want: &Want, what: What) -> Result<(), FormatError> {
         let Some(proof) = self.proof else { return Ok(()) };
         // upstream did not have it, and nor does the collector
-        let Some(measured) = self.files.get(&short(&want.path)).copied() else { return Ok(()) };
+        let Some(measured) = self.files.get(&want.path).copied() else { return Ok(()) };
         let signed = what == What::Package && proof.packages != Policy::Off;
         if want.expect.sha256().is_some() && !signed {
             return check(want, measured, &mut Cursor::new([]));

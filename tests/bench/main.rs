@@ -51,9 +51,12 @@ fn main() {
         let dir = scratch.path().join(part);
         fs::create_dir_all(&dir).unwrap();
         match part {
-            "plan" => plan(&dir, scale(63_440)),
+            "plan" => plan(&dir, scale(lines::SUITE)),
             "many" => many::measure(&dir, scale(200_000)),
-            "lines" => lines::measure(&dir, scale(1_000_000)),
+            "lines" => {
+                lines::measure(&dir.join("suite"), lines::SUITE);
+                lines::measure(&dir.join("many"), scale(1_000_000));
+            }
             "store" => store::measure(&dir, quick),
             _ => parity::code(quick),
         }
