@@ -18,6 +18,7 @@
 mod command;
 #[path = "../fixtures/lib.rs"]
 mod fixtures;
+mod hash;
 mod lines;
 mod many;
 mod parity;
@@ -33,7 +34,7 @@ use table::Row;
 use upstream::{Packages, Packed, Upstream};
 
 /// The parts, in the order in which they run.
-const PARTS: [&str; 6] = ["plan", "transfer", "many", "lines", "store", "parity"];
+const PARTS: [&str; 7] = ["plan", "hash", "many", "lines", "store", "parity", "transfer"];
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
@@ -51,9 +52,13 @@ fn main() {
         let dir = scratch.path().join(part);
         fs::create_dir_all(&dir).unwrap();
         match part {
-            "plan" => plan(&dir, scale(63_440)),
+            "plan" => plan(&dir, scale(lines::SUITE)),
+            "hash" => hash::measure(quick),
             "many" => many::measure(&dir, scale(200_000)),
-            "lines" => lines::measure(&dir, scale(1_000_000)),
+            "lines" => {
+                lines::measure(&dir.join("suite"), lines::SUITE);
+                lines::measure(&dir.join("many"), scale(1_000_000));
+            }
             "store" => store::measure(&dir, quick),
             _ => parity::code(quick),
         }

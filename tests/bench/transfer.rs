@@ -127,6 +127,11 @@ fn hash(pool: &Path) -> Command {
     shell("tar -cf - -C \"$1\" . | openssl dgst -sha256", &[pool])
 }
 
+/// Brings a bundle into the page cache, which its export goes past.
+fn warm(bundle: &Path) {
+    run(&mut shell("find \"$1\" -type f -exec cat {} + >/dev/null", &[bundle]));
+}
+
 fn fresh(path: PathBuf) -> PathBuf {
     if path.exists() {
         fs::remove_dir_all(&path).unwrap();
@@ -189,6 +194,7 @@ impl Rounds {
         self.export.push(run(chantal(hq).args(args).arg(&media)));
         let plant = receiver(&fresh(dir.join("round")), hq);
         let bundle = newest(&media);
+        warm(&bundle);
         self.verify.push(run(chantal(&plant).args(["bundle", "verify"]).arg(&bundle)));
         self.import.push(run(chantal(&plant).arg("import").arg(&bundle)));
         fs::remove_dir_all(dir.join("round")).unwrap();
