@@ -91,7 +91,7 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Add {
-    /// The public key: an OpenSSH line, as `chantal key show` prints it
+    /// The public key: an OpenSSH line, as `chantal key show` prints it, or as ssh-keygen writes it for a hardware token
     #[arg(value_name = "KEYFILE")]
     key: PathBuf,
     /// The full fingerprint, compared over a way that the key's courier cannot change
@@ -173,6 +173,7 @@ fn believe_other(add: &Add, context: &Context) -> anyhow::Result<Ending> {
     }
     let (key, comment) = read_public_key(&add.key)?;
     let found = key.fingerprint();
+    let token = if key.is_on_token() { ", on a hardware token," } else { "" };
     let collector = match &add.collector {
         Some(name) => name.clone(),
         None => SiteName::new(comment.trim()).map_err(|_| {
@@ -187,7 +188,7 @@ fn believe_other(add: &Add, context: &Context) -> anyhow::Result<Ending> {
     } else {
         confirm(
             &format!(
-                "The key for `{collector}` has the fingerprint\n\n  {found}\n\n\
+                "The key for `{collector}`{token} has the fingerprint\n\n  {found}\n\n\
                      Compare it with what `chantal key list` prints there, over a way that the courier cannot change.\n\
                      Is it the same?"
             ),

@@ -10,11 +10,14 @@
 
 #[path = "../fixtures/lib.rs"]
 mod fixtures;
+#[path = "../fixtures/token.rs"]
+mod token;
 
 mod airgap;
 mod architecture;
 mod builders;
 mod clients;
+mod hardware;
 mod hostile_bundle;
 mod hostile_upstream;
 mod kill;
