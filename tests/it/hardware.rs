@@ -181,9 +181,11 @@ fn a_collector_may_have_no_other_key_than_a_tokens() {
     let made = bundle(&media, 1);
     world.plant.ok(["bundle", "verify", made.to_str().unwrap()]);
     world.receive(&made);
-    // with its PIN or without
+    // what it signed of the trust document is kept: one touch is enough from now on, with its PIN or without
     token.say(5);
+    let before = token.counter();
     good(&world.hq, &agent, args.clone());
+    assert_eq!(token.counter(), before + 1);
     world.receive(&bundle(&media, 2));
 
     // the file that ssh-keygen leaves in a private key's place does as well, and says what it is where no agent asks
