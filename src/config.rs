@@ -40,7 +40,7 @@ pub struct Config {
     pub role: Role,
     /// The name of this installation.
     pub site: SiteName,
-    /// The file of the site's own private key.
+    /// The file of the site's own private key, or of the public line of one that an ssh-agent holds.
     pub key: FilePath,
     /// Where that is written: the main file as a whole where it is not.
     #[serde(skip)]

@@ -5,6 +5,9 @@ pub mod document;
 pub mod key;
 pub mod openpgp;
 pub mod sshsig;
+#[cfg(test)]
+#[path = "../tests/fixtures/token.rs"]
+mod token;
 
 pub use agent::{Agent, AgentError};
 pub use document::{TrustError, admit, first_document};

@@ -55,7 +55,12 @@ struct Row {
 
 /// Reads the site's key; a passphrase comes from `$CHANTAL_KEY_PASSPHRASE` or `$CHANTAL_KEY_PASSPHRASE_FILE`, or is asked for.
 pub fn load(config: &Config) -> anyhow::Result<SiteKey> {
-    SiteKey::load(&config.key.resolve(), &passphrase()).map_err(|error| located(error, config))
+    open(&config.key.resolve()).map_err(|error| located(error, config))
+}
+
+/// Reads a key, which says when its hardware token waits to be touched.
+pub fn open(path: &Path) -> Result<SiteKey, KeyError> {
+    Ok(SiteKey::load(path, &passphrase())?.telling(prompt::touch))
 }
 
 /// Reads the site's key as far as that goes without a passphrase, unless one is given.
@@ -120,7 +125,7 @@ pub fn openable(repository: &Repository, file: &FilePath) -> anyhow::Result<()> 
 pub fn load_all(config: &Config, more: &[PathBuf]) -> anyhow::Result<Vec<SiteKey>> {
     let mut keys = vec![load(config)?];
     for path in more {
-        let key = SiteKey::load(path, &passphrase())?;
+        let key = open(path)?;
         if keys.iter().all(|known| known.public() != key.public()) {
             keys.push(key);
         }
@@ -129,7 +134,7 @@ pub fn load_all(config: &Config, more: &[PathBuf]) -> anyhow::Result<Vec<SiteKey
 }
 
 /// Where passphrases come from.
-pub fn passphrase() -> Passphrase {
+fn passphrase() -> Passphrase {
     Passphrase::from_env(prompt::passphrase)
 }
 
@@ -175,7 +180,7 @@ fn list(config: &Config, context: &Context) -> anyhow::Result<()> {
     let mut keys = vec![Row {
         of: config.site.to_string(),
         role: "site",
-        algorithm: "ssh-ed25519".into(),
+        algorithm: own.public().algorithm().into(),
         fingerprint: own.fingerprint().to_string(),
         note: format!("{} ({})", config.key.resolve().display(), own.home().name()),
     }];

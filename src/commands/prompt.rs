@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use chantal_bundle::KeyFingerprint;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
@@ -26,6 +27,11 @@ pub fn confirm(question: &str, instead: &str) -> anyhow::Result<()> {
     } else {
         Err(Usage::new("not confirmed: nothing is changed", "only `yes` confirms").into())
     }
+}
+
+/// Says that a hardware token waits to be touched.
+pub fn touch(key: &KeyFingerprint) {
+    complain(&format!("key {key} is on a hardware token: touch it when it blinks"));
 }
 
 /// Asks for a key's passphrase without echoing it; none where there is no terminal.

@@ -109,7 +109,8 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Add {
-    /// The public key: an OpenSSH line, as `chantal key show` prints it; or a trust document, as `chantal trust anchor` does
+    /// The public key: an OpenSSH line, as `chantal key show` prints it or ssh-keygen writes it for a hardware token; or a trust document, as
+    /// `chantal trust anchor` does
     #[arg(value_name = "KEYFILE")]
     key: PathBuf,
     /// The full fingerprint, compared over a way that the key's courier cannot change
@@ -205,7 +206,8 @@ fn believe_other(add: &Add, context: &Context) -> anyhow::Result<Ending> {
             )
         })?,
     };
-    let compared = compared(add, &collector, "key", &found, "chantal key list")?;
+    let what = if key.is_on_token() { "key, on a hardware token," } else { "key" };
+    let compared = compared(add, &collector, what, &found, "chantal key list")?;
     let document = first_document(collector, key, &compared)?;
     begin(&document, &format!("{found} signed them"), add, context)
 }

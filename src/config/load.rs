@@ -35,7 +35,8 @@ pub(super) struct MainFile {
     /// The name of this installation.
     #[schemars(with = "String", regex(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$"))]
     site: SiteName,
-    /// The file of the site's own private key; `keys/<site>` beside the configuration when left out.
+    /// The file of the site's own private key, or of the public line of one that an ssh-agent holds; `keys/<site>` beside the
+    /// configuration when left out.
     #[serde(default)]
     key: Option<FilePath>,
     /// Where the store and the published trees lie.

@@ -196,6 +196,7 @@ pub fn export(
         let written = write(store, request, &plan, &chain, &mut needed, reporter);
         written.map_err(|fault| full(request.out, needed, fault))?
     };
+    chain.keep(store, request.at)?;
     note(store, request, &written)?;
     Ok(Some(written))
 }

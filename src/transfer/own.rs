@@ -98,8 +98,9 @@ impl OwnTrust {
         Ok(document)
     }
 
-    /// Records the signatures that were made when the chain was read: the keys that made them may be gone tomorrow.
-    fn keep(&self, store: &Store, at: Timestamp) -> Result<(), TransferError> {
+    /// Records the signatures that were made when the chain was read: the keys that made them may be gone tomorrow, and a hardware token
+    /// is not touched twice for what it signed.
+    pub(super) fn keep(&self, store: &Store, at: Timestamp) -> Result<(), TransferError> {
         let mut former = None;
         for (link, (kept, document)) in self.links.iter().zip(accepted::links(store, store.site())?) {
             if kept.signatures.len() < link.signatures.len() {

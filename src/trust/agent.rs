@@ -1,5 +1,5 @@
 //! The little of the ssh-agent protocol (draft-miller-ssh-agent) that signing asks for: which Ed25519 keys it holds, and a
-//! signature by one of them. The private key never comes here.
+//! signature by one of them, or by the hardware token that it speaks to. The private key never comes here.
 
 use std::{
     io::{self, Read, Write},
@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use chantal_bundle::PublicKey;
+use chantal_bundle::{PublicKey, wire};
+use ssh_key::{Algorithm, Signature};
 
 /// Bytes of one message that are read at most, as OpenSSH has it.
 const MESSAGE_BYTES: u32 = 256 << 10;
@@ -65,10 +66,10 @@ impl Agent {
         let answer = self.ask(&[REQUEST_IDENTITIES])?;
         let read = || -> Option<Vec<(PublicKey, String)>> {
             let mut rest = answer.strip_prefix(&[IDENTITIES_ANSWER])?;
-            let count = number(&mut rest)?;
+            let count = wire::number(&mut rest)?;
             let mut keys = Vec::new();
             for _ in 0..count {
-                let (blob, comment) = (string(&mut rest)?, string(&mut rest)?);
+                let (blob, comment) = (wire::string(&mut rest)?, wire::string(&mut rest)?);
                 if let Some(key) = PublicKey::from_wire(blob) {
                     keys.push((key, String::from_utf8_lossy(comment).into_owned()));
                 }
@@ -78,22 +79,24 @@ impl Agent {
         read().ok_or_else(|| self.refused())
     }
 
-    /// Has a key sign some data; returns the 64 bytes of the signature (RFC 8032 §5.1.6).
-    pub fn sign(&self, key: &PublicKey, data: &[u8]) -> Result<[u8; 64], AgentError> {
+    /// Has a key sign some data. Behind the 64 bytes of the signature (RFC 8032 §5.1.6) stand the flags and the counter of a token, where
+    /// one holds the key.
+    pub fn sign(&self, key: &PublicKey, data: &[u8]) -> Result<Signature, AgentError> {
         let mut request = vec![SIGN_REQUEST];
-        put(&mut request, &key.to_wire());
-        put(&mut request, data);
+        wire::put(&mut request, &key.to_wire());
+        wire::put(&mut request, data);
         request.extend(0_u32.to_be_bytes());
         let answer = self.ask(&request)?;
-        let read = || -> Option<[u8; 64]> {
+        let read = || -> Option<Signature> {
             let mut rest = answer.strip_prefix(&[SIGN_RESPONSE])?;
-            let mut blob = string(&mut rest)?;
-            let algorithm = string(&mut blob)?;
-            let signature = string(&mut blob)?;
-            (algorithm == b"ssh-ed25519" && blob.is_empty() && rest.is_empty())
-                .then_some(signature)?
-                .try_into()
-                .ok()
+            let mut blob = wire::string(&mut rest)?;
+            let algorithm = wire::string(&mut blob)?;
+            let raw: [u8; 64] = wire::string(&mut blob)?.try_into().ok()?;
+            if algorithm != key.algorithm().as_bytes() || !rest.is_empty() {
+                return None;
+            }
+            let kind = if key.is_on_token() { Algorithm::SkEd25519 } else { Algorithm::Ed25519 };
+            Signature::new(kind, [raw.as_slice(), blob].concat()).ok()
         };
         read().ok_or_else(|| self.refused())
     }
@@ -104,7 +107,7 @@ impl Agent {
             let mut stream = UnixStream::connect(&self.socket)?;
             stream.set_read_timeout(Some(PATIENCE))?;
             let mut message = Vec::with_capacity(request.len() + 4);
-            put(&mut message, request);
+            wire::put(&mut message, request);
             stream.write_all(&message)?;
             let mut length = [0; 4];
             stream.read_exact(&mut length)?;
@@ -124,30 +127,11 @@ impl Agent {
     }
 }
 
-/// Writes a length and the bytes, as SSH writes strings.
-fn put(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
-    out.extend(bytes);
-}
-
-fn number(rest: &mut &[u8]) -> Option<u32> {
-    let (head, tail) = rest.split_first_chunk::<4>()?;
-    *rest = tail;
-    Some(u32::from_be_bytes(*head))
-}
-
-fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = number(rest)?;
-    let (head, tail) = rest.split_at_checked(length as usize)?;
-    *rest = tail;
-    Some(head)
-}
-
 #[cfg(test)]
 mod tests {
     use std::{os::unix::net::UnixListener, process::Command, thread};
 
-    use chantal_bundle::Namespace;
+    use chantal_bundle::{Application, Namespace};
 
     use super::*;
     use crate::trust::{KeyError, Passphrase, SiteKey, key::Home, sshsig};
@@ -172,10 +156,10 @@ mod tests {
     fn an_answer_that_is_none_gives_nothing() {
         let key = PublicKey::from_bytes([7; 32]);
         let mut lying = vec![SIGN_RESPONSE];
-        put(&mut lying, &[0, 0, 0, 99, 1]);
+        wire::put(&mut lying, &[0, 0, 0, 99, 1]);
         let framed = |body: &[u8]| {
             let mut message = Vec::new();
-            put(&mut message, body);
+            wire::put(&mut message, body);
             message
         };
         for (answer, refused) in [
@@ -190,6 +174,32 @@ mod tests {
             let (_dir, agent, served) = once(answer.clone());
             let error = agent.sign(&key, b"x").unwrap_err();
             assert_eq!(matches!(error, AgentError::Refused { .. }), refused, "{answer:?}: {error}");
+            served.join().unwrap();
+        }
+        // a signature of the other kind than the key, and one of a token without what it says, or with more
+        let token = PublicKey::on_token([7; 32], Application::new(b"ssh:").unwrap());
+        let signed = |algorithm: &str, said: &[u8]| {
+            let mut blob = Vec::new();
+            wire::put(&mut blob, algorithm.as_bytes());
+            wire::put(&mut blob, &[9; 64]);
+            blob.extend(said);
+            let mut answer = vec![SIGN_RESPONSE];
+            wire::put(&mut answer, &blob);
+            framed(&answer)
+        };
+        for (by, of, said, good) in [
+            (key, key, &[][..], true),
+            (token, token, &[1, 0, 0, 0, 1], true),
+            (key, token, &[], false),
+            (key, token, &[1, 0, 0, 0, 1], false),
+            (token, key, &[1, 0, 0, 0, 1], false),
+            (token, key, &[], false),
+            (token, token, &[], false),
+            (token, token, &[1, 0, 0, 0, 1, 0], false),
+            (key, key, &[1, 0, 0, 0, 1], false),
+        ] {
+            let (_dir, agent, served) = once(signed(of.algorithm(), said));
+            assert_eq!(agent.sign(&by, b"x").is_ok(), good, "{} {} {said:?}", by.algorithm(), of.algorithm());
             served.join().unwrap();
         }
         let mut many = vec![IDENTITIES_ANSWER];

@@ -155,8 +155,10 @@ pub fn signers(
                     strangers.push(fingerprint);
                 }
             }
-            Err(SshsigError::Bad(key)) if document.keys_of(role).any(|k| *k == key) => {
-                return Err(SshsigError::Bad(key).into());
+            Err(error)
+                if error.by().is_some_and(|by| document.keys_of(role).any(|k| k.fingerprint() == *by)) =>
+            {
+                return Err(error.into());
             }
             Err(error) => faults.push(error),
         }

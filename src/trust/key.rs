@@ -1,4 +1,4 @@
-//! The site's own key: Ed25519 in OpenSSH's format, readable by its owner alone.
+//! The site's own key: Ed25519 in OpenSSH's format, readable by its owner alone, or held by an ssh-agent or a hardware token.
 
 use std::{
     fs,
@@ -8,12 +8,13 @@ use std::{
 };
 
 use chantal_bundle::{KeyFingerprint, PublicKey};
-use ssh_key::{
-    Algorithm, HashAlg, LineEnding, PrivateKey, Signature, SshSig, public::KeyData, rand_core::OsRng,
-};
+use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, SshSig, rand_core::OsRng};
 use zeroize::Zeroizing;
 
-use super::agent::{Agent, AgentError};
+use super::{
+    agent::{Agent, AgentError},
+    sshsig::{SshsigError, public_key},
+};
 
 /// Bytes of a private key file or a passphrase file that are read at most.
 const FILE_BYTES: u64 = 64 << 10;
@@ -52,7 +53,7 @@ pub enum KeyError {
         source: ssh_key::Error,
     },
     /// It is of another algorithm than Ed25519.
-    #[error("key `{path}` is {found}, not ssh-ed25519")]
+    #[error("key `{path}` is {found}, neither ssh-ed25519 nor sk-ssh-ed25519@openssh.com")]
     Algorithm {
         /// The file.
         path: PathBuf,
@@ -95,6 +96,22 @@ pub enum KeyError {
         /// Its fingerprint.
         key: KeyFingerprint,
     },
+    /// Its file is what a hardware token needs to sign with the key, and nobody asks the token.
+    #[error("`{path}` is only the handle of a key on a hardware token: {source}")]
+    Handle {
+        /// The file.
+        path: PathBuf,
+        /// Why the agent does not ask it.
+        source: Box<Self>,
+    },
+    /// What the agent or token signed, nobody would believe.
+    #[error("key `{path}` makes no signature that counts: {source}")]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the signature.
+        source: SshsigError,
+    },
     /// The mathematics refused.
     #[error("cannot sign: {source}")]
     Sign {
@@ -119,8 +136,20 @@ impl KeyError {
             Self::Agent { .. } | Self::NotInAgent { .. } => {
                 Some("`ssh-add` the private key, and see that `$SSH_AUTH_SOCK` names the agent that has it (`ssh-add -l` lists what it holds)".into())
             }
-            Self::Public { .. } => Some("`chantal key show` prints the line that belongs there".into()),
-            Self::Io { .. } | Self::Sign { .. } => None,
+            Self::Handle { path, .. } => Some(format!(
+                "plug the token in and `ssh-add {0}`, with `$SSH_AUTH_SOCK` naming the agent; from then on its public line, `{0}.pub`, does as well",
+                path.display()
+            )),
+            Self::Unfit { source: SshsigError::Untouched(_), .. } => Some(
+                "touch the token when it blinks; a key that was made with `-O no-touch-required` is replaced by one made without".into(),
+            ),
+            Self::Unfit { source: SshsigError::Flags { .. }, .. } => Some(
+                "a key that is copied between devices is none of a hardware token's: make one with `ssh-keygen -t ed25519-sk`".into(),
+            ),
+            Self::Public { .. } => Some(
+                "`chantal key show` prints the line that belongs there; for a hardware token it is what `ssh-keygen -t ed25519-sk` writes to the file `.pub`".into(),
+            ),
+            Self::Io { .. } | Self::Sign { .. } | Self::Unfit { .. } => None,
         }
     }
 }
@@ -176,6 +205,8 @@ pub enum Home {
     Locked,
     /// In an ssh-agent; the file holds the public line.
     Agent,
+    /// On a hardware token, which an ssh-agent asks; the file holds the public line, or the handle that the token needs.
+    Token,
 }
 
 impl Home {
@@ -185,6 +216,7 @@ impl Home {
             Self::File => "file",
             Self::Locked => "file, passphrase",
             Self::Agent => "ssh-agent",
+            Self::Token => "hardware token, by ssh-agent",
         }
     }
 }
@@ -202,6 +234,8 @@ pub struct SiteKey {
     comment: String,
     home: Home,
     path: PathBuf,
+    /// Called before a hardware token is asked.
+    tell: fn(&KeyFingerprint),
 }
 
 impl std::fmt::Debug for SiteKey {
@@ -243,8 +277,8 @@ impl SiteKey {
 
     /// Reads a key; refuses a file that others than its owner can reach.
     ///
-    /// A file that holds a public line stands for a key that the ssh-agent of `$SSH_AUTH_SOCK` has, as for ssh-keygen. The agent is
-    /// also asked for a key behind a passphrase that was not given, before a person is.
+    /// A file that holds a public line stands for a key that the ssh-agent of `$SSH_AUTH_SOCK` has, as for ssh-keygen; so does the handle
+    /// of a key on a hardware token. The agent is also asked for a key behind a passphrase that was not given, before a person is.
     pub fn load(path: &Path, passphrase: &Passphrase) -> Result<Self, KeyError> {
         Self::load_with(path, passphrase, Agent::from_env())
     }
@@ -260,13 +294,19 @@ impl SiteKey {
             return Self::in_agent(path, public, comment, agent);
         }
         let mut private = parse(path)?;
+        let public = public_half(&private, path)?;
+        if public.is_on_token() {
+            let comment = private.comment().to_owned();
+            let of_handle = |fault| KeyError::Handle { path: path.to_path_buf(), source: Box::new(fault) };
+            return Self::in_agent(path, public, comment, agent).map_err(of_handle);
+        }
         if !private.is_encrypted() {
             return Self::new(private, path, Home::File);
         }
         let mut text = passphrase.given()?;
         if text.is_none() {
             let comment = private.comment().to_owned();
-            if let Ok(held) = Self::in_agent(path, public_half(&private, path)?, comment, agent) {
+            if let Ok(held) = Self::in_agent(path, public, comment, agent) {
                 return Ok(held);
             }
             if let Passphrase::Ask(ask) = passphrase {
@@ -299,13 +339,21 @@ impl SiteKey {
         if !agent.keys().map_err(failed)?.iter().any(|(key, _)| *key == public) {
             return Err(KeyError::NotInAgent { path: path.to_path_buf(), key: public.fingerprint() });
         }
-        Ok(Self { secret: Secret::Agent(agent), public, comment, home: Home::Agent, path: path.into() })
+        let home = if public.is_on_token() { Home::Token } else { Home::Agent };
+        Ok(Self { secret: Secret::Agent(agent), public, comment, home, path: path.into(), tell: |_| () })
     }
 
     fn new(private: PrivateKey, path: &Path, home: Home) -> Result<Self, KeyError> {
         let public = public_half(&private, path)?;
         let comment = private.comment().to_owned();
-        Ok(Self { secret: Secret::Open(Box::new(private)), public, comment, home, path: path.into() })
+        let secret = Secret::Open(Box::new(private));
+        Ok(Self { secret, public, comment, home, path: path.into(), tell: |_| () })
+    }
+
+    /// Has somebody told whenever a hardware token is about to be asked: it waits for a touch.
+    #[must_use]
+    pub fn telling(self, tell: fn(&KeyFingerprint)) -> Self {
+        Self { tell, ..self }
     }
 
     /// Returns the public key.
@@ -343,20 +391,28 @@ impl SiteKey {
             Secret::Open(private) => private.sign(namespace, HashAlg::Sha512, message).map_err(sign),
             Secret::Agent(agent) => {
                 let data = SshSig::signed_data(namespace, HashAlg::Sha512, message).map_err(sign)?;
-                let raw = agent
+                if self.public.is_on_token() {
+                    (self.tell)(&self.fingerprint());
+                }
+                let signature = agent
                     .sign(&self.public, &data)
                     .map_err(|source| KeyError::Agent { path: self.path.clone(), source })?;
-                let signature = Signature::new(Algorithm::Ed25519, raw.to_vec()).map_err(sign)?;
-                let key = KeyData::from(ssh_key::public::Ed25519PublicKey(*self.public.as_bytes()));
-                SshSig::new(key, namespace, HashAlg::Sha512, signature).map_err(sign)
+                let key = ssh_key::PublicKey::from_bytes(&self.public.to_wire()).map_err(sign)?;
+                SshSig::new(key.key_data().clone(), namespace, HashAlg::Sha512, signature).map_err(sign)
             }
         }
     }
+
+    /// Says that what this key signed counts for nothing.
+    pub(super) fn unfit(&self, source: SshsigError) -> KeyError {
+        KeyError::Unfit { path: self.path.clone(), source }
+    }
 }
 
-/// Tells whether a file holds a public line, as one does whose private half an agent has.
+/// Tells whether a file holds a public line, as one does whose private half an agent has: it begins with an algorithm's name.
 fn is_public(path: &Path) -> Result<bool, KeyError> {
-    Ok(read(path)?.starts_with(b"ssh-"))
+    let bytes = read(path)?;
+    Ok(["ssh-", "sk-", "ecdsa-"].iter().any(|kind| bytes.starts_with(kind.as_bytes())))
 }
 
 /// Reads a private key file, which may still be locked; refuses one that others than its owner can reach.
@@ -371,11 +427,10 @@ fn parse(path: &Path) -> Result<PrivateKey, KeyError> {
 }
 
 fn public_half(private: &PrivateKey, path: &Path) -> Result<PublicKey, KeyError> {
-    let public = private.public_key().key_data().ed25519().ok_or_else(|| {
+    public_key(private.public_key().key_data()).ok_or_else(|| {
         let found = private.algorithm().to_string();
         KeyError::Algorithm { path: path.to_path_buf(), found }
-    })?;
-    Ok(PublicKey::from_bytes(public.0))
+    })
 }
 
 /// Reads a public key file of one line and returns the key and its comment.

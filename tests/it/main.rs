@@ -10,6 +10,8 @@
 
 #[path = "../fixtures/lib.rs"]
 mod fixtures;
+#[path = "../fixtures/token.rs"]
+mod token;
 
 mod airgap;
 mod anchor;
@@ -17,6 +19,7 @@ mod architecture;
 mod beginnings;
 mod builders;
 mod clients;
+mod hardware;
 mod hostile_bundle;
 mod hostile_upstream;
 mod kill;

@@ -1,24 +1,34 @@
-//! Ed25519 public keys as OpenSSH writes them, and their fingerprints (RFC 8709, RFC 4253 §6.6).
+//! Ed25519 public keys as OpenSSH writes them, and their fingerprints (RFC 8709, RFC 4253 §6.6; keys on tokens: PROTOCOL.u2f).
+
+mod base64;
 
 use std::{fmt, str::FromStr};
 
-use chantal_contract::{Digest, digest::hex};
+use chantal_contract::{Digest, digest::hex, limits::APPLICATION_BYTES};
 use serde::{Deserialize, Serialize};
 
-const ALGORITHM: &str = "ssh-ed25519";
-/// The wire form's beginning: the algorithm's name and the key's length, each counted in four bytes.
-const PREFIX: &[u8; 19] = b"\0\0\0\x0bssh-ed25519\0\0\0\x20";
+use self::base64::{decode, encode};
+use crate::wire;
 
-/// An Ed25519 public key; written `ssh-ed25519 <base64>`, without a comment.
+const FILE: &str = "ssh-ed25519";
+const TOKEN: &str = "sk-ssh-ed25519@openssh.com";
+
+/// An Ed25519 public key, held in a file or on a hardware token; written as OpenSSH does, without a comment.
+///
+/// One in a file is `ssh-ed25519 <base64>`, one on a token (FIDO) `sk-ssh-ed25519@openssh.com <base64>`: it has an application
+/// beside the 32 bytes of the key, and its signatures are over other bytes (OpenSSH's PROTOCOL.u2f).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct PublicKey([u8; 32]);
+pub struct PublicKey {
+    point: [u8; 32],
+    application: Option<Application>,
+}
 
 /// Some text that is no Ed25519 public key or no fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It is not `ssh-ed25519` and the base64 form of its key.
-    #[error("`{0}` is no OpenSSH public key of type ssh-ed25519")]
+    /// It is not an algorithm's name and the base64 form of its key.
+    #[error("`{0}` is no OpenSSH public key of type {FILE} or {TOKEN}")]
     Key(String),
     /// It is not `SHA256:` and 43 base64 digits.
     #[error("`{0}` is no fingerprint (`SHA256:` and 43 base64 digits, as `ssh-keygen -l` shows)")]
@@ -35,24 +45,57 @@ fn shown(text: &str) -> String {
 }
 
 impl PublicKey {
-    /// Takes the 32 bytes of the key (RFC 8032 §5.1.5).
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    /// Takes the 32 bytes of a key that no token holds (RFC 8032 §5.1.5).
+    pub const fn from_bytes(point: [u8; 32]) -> Self {
+        Self { point, application: None }
+    }
+
+    /// Takes the 32 bytes of a key that a token holds, and its application.
+    pub const fn on_token(point: [u8; 32], application: Application) -> Self {
+        Self { point, application: Some(application) }
     }
 
     /// Returns the 32 bytes of the key.
     pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+        &self.point
     }
 
-    /// Returns the key as it stands in SSH's wire format (RFC 8709 §4).
+    /// Returns the application of a key that a token holds.
+    pub const fn application(&self) -> Option<&Application> {
+        self.application.as_ref()
+    }
+
+    /// Tells whether a token holds the key, so that nobody can copy it.
+    pub const fn is_on_token(&self) -> bool {
+        self.application.is_some()
+    }
+
+    /// Returns the name of its algorithm, which keys and signatures of the kind begin with.
+    pub const fn algorithm(&self) -> &'static str {
+        if self.is_on_token() { TOKEN } else { FILE }
+    }
+
+    /// Returns the key as it stands in SSH's wire format (RFC 8709 §4, PROTOCOL.u2f).
     pub fn to_wire(&self) -> Vec<u8> {
-        [PREFIX.as_slice(), &self.0].concat()
+        let mut wire = Vec::new();
+        wire::put(&mut wire, self.algorithm().as_bytes());
+        wire::put(&mut wire, &self.point);
+        if let Some(application) = &self.application {
+            wire::put(&mut wire, application.as_bytes());
+        }
+        wire
     }
 
-    /// Reads the key from SSH's wire format; none where it is of another kind.
-    pub fn from_wire(wire: &[u8]) -> Option<Self> {
-        wire.strip_prefix(PREFIX).and_then(|k| <[u8; 32]>::try_from(k).ok()).map(Self)
+    /// Reads the key from SSH's wire format; none where it is of another kind, or something stands behind it.
+    pub fn from_wire(mut wire: &[u8]) -> Option<Self> {
+        let algorithm = wire::string(&mut wire)?;
+        let point = wire::string(&mut wire)?.try_into().ok()?;
+        let key = match str::from_utf8(algorithm).ok()? {
+            FILE => Self::from_bytes(point),
+            TOKEN => Self::on_token(point, Application::new(wire::string(&mut wire)?)?),
+            _ => return None,
+        };
+        wire.is_empty().then_some(key)
     }
 
     /// Hashes the wire form with SHA-256, as `ssh-keygen -l` does.
@@ -72,10 +115,9 @@ impl PublicKey {
 impl FromStr for PublicKey {
     type Err = KeyError;
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let fault = || KeyError::Key(shown(text));
-        let encoded = text.strip_prefix(ALGORITHM).and_then(|t| t.strip_prefix(' ')).ok_or_else(fault)?;
-        let wire = decode(encoded).ok_or_else(fault)?;
-        Self::from_wire(&wire).filter(|k| k.to_string() == text).ok_or_else(fault)
+        let key = text.split_once(' ').and_then(|(_, encoded)| Self::from_wire(&decode(encoded)?));
+        // one form: the name before it is that inside, and the base64 digits are those that are written
+        key.filter(|key| key.to_string() == text).ok_or_else(|| KeyError::Key(shown(text)))
     }
 }
 impl TryFrom<String> for PublicKey {
@@ -91,12 +133,43 @@ impl From<PublicKey> for String {
 }
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{ALGORITHM} {}", encode(&self.to_wire()))
+        write!(f, "{} {}", self.algorithm(), encode(&self.to_wire()))
     }
 }
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.fingerprint())
+    }
+}
+
+/// The application of a key on a token: `ssh:`, or `ssh:` and a name. The token signs its SHA-256 along with every message.
+///
+/// It has at most [`APPLICATION_BYTES`] printable ASCII characters. One that does not begin with `ssh:` belongs to a web site, and
+/// an ssh-agent signs nothing of ours with it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Application {
+    /// What is not used is zero.
+    bytes: [u8; APPLICATION_BYTES],
+    length: usize,
+}
+
+impl Application {
+    /// Takes an application; none where it is not of this form.
+    pub fn new(text: &[u8]) -> Option<Self> {
+        let printable = text.iter().all(|byte| (b' '..=b'~').contains(byte));
+        let mut bytes = [0; APPLICATION_BYTES];
+        bytes.get_mut(..text.len()).filter(|_| printable && text.starts_with(b"ssh:"))?.copy_from_slice(text);
+        Some(Self { bytes, length: text.len() })
+    }
+
+    /// Returns its characters.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.as_bytes().escape_ascii())
     }
 }
 
@@ -149,58 +222,11 @@ impl fmt::Debug for KeyFingerprint {
     }
 }
 
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// Encodes in base64 with padding (RFC 4648 §4).
-fn encode(bytes: &[u8]) -> String {
-    let digit = |n: u32| char::from(DIGITS.get((n & 63) as usize).copied().unwrap_or(b'='));
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        text.extend([digit(bits >> 18), digit(bits >> 12)]);
-        text.push(if chunk.len() > 1 { digit(bits >> 6) } else { '=' });
-        text.push(if chunk.len() > 2 { digit(bits) } else { '=' });
-    }
-    text
-}
-
-/// Decodes base64 with padding; callers compare with the encoded form, so unused bits need no look here.
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let (quads, []) = text.as_bytes().as_chunks::<4>() else { return None };
-    let mut bytes = Vec::with_capacity(quads.len() * 3);
-    for (n, quad) in quads.iter().enumerate() {
-        let padding = quad.iter().rev().take_while(|b| **b == b'=').count();
-        if padding > 2 || (padding > 0 && n + 1 != quads.len()) {
-            return None;
-        }
-        let mut bits = 0_u32;
-        for byte in quad.iter().take(4 - padding) {
-            bits = bits << 6 | u32::try_from(DIGITS.iter().position(|d| d == byte)?).ok()?;
-        }
-        let [_, decoded @ ..] = (bits << (6 * padding)).to_be_bytes();
-        bytes.extend(decoded.iter().take(3 - padding));
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const LINE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIABhYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0";
-
-    #[test]
-    fn base64_goes_both_ways() {
-        for (plain, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
-        {
-            assert_eq!(encode(plain.as_bytes()), text);
-            assert_eq!(decode(text).unwrap(), plain.as_bytes());
-        }
-        for bad in ["Z", "Zg=", "Zg==Zg==", "Z===", "Zm9\n", "====", "Zm9v "] {
-            assert!(decode(bad).is_none(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn a_key_has_one_form() {
@@ -220,6 +246,60 @@ mod tests {
         ] {
             assert!(bad.parse::<PublicKey>().is_err(), "{bad}");
         }
+    }
+
+    /// A key on a token with this application, as base64 of whatever algorithm and tail.
+    fn token(algorithm: &str, application: &[u8], tail: &[u8]) -> String {
+        let mut wire = Vec::new();
+        for part in [algorithm.as_bytes(), &[7; 32], application] {
+            wire::put(&mut wire, part);
+        }
+        wire.extend(tail);
+        encode(&wire)
+    }
+
+    #[test]
+    fn a_key_on_a_token_has_one_form_and_its_application() {
+        let line = format!("{TOKEN} {}", token(TOKEN, b"ssh:", b""));
+        let key: PublicKey = line.parse().unwrap();
+        assert_eq!(key.to_string(), line);
+        assert_eq!(key, PublicKey::on_token([7; 32], Application::new(b"ssh:").unwrap()));
+        assert_eq!((key.algorithm(), key.is_on_token(), key.as_bytes()), (TOKEN, true, &[7; 32]));
+        let commented = format!("{line} on my desk\n");
+        assert_eq!(PublicKey::parse_line(&commented).unwrap(), (key, "on my desk"));
+        // the same 32 bytes in a file, or for another application, are another key
+        let plain = PublicKey::from_bytes([7; 32]);
+        let other = PublicKey::on_token([7; 32], Application::new(b"ssh:x").unwrap());
+        assert!(plain != key && other != key && other.fingerprint() != key.fingerprint());
+        for bad in [
+            token(TOKEN, b"ssh:", b"\0"),
+            token(TOKEN, b"ssh:", b"\0\0\0\0"),
+            token(TOKEN, b"https://example.org", b""),
+            token(TOKEN, b"", b""),
+            token(TOKEN, b"ssh:\n", b""),
+            token(TOKEN, "ssh:\u{e9}".as_bytes(), b""),
+            token("sk-ecdsa-sha2-nistp256@openssh.com", b"ssh:", b""),
+            token(FILE, b"ssh:", b""),
+        ] {
+            assert!(format!("{TOKEN} {bad}").parse::<PublicKey>().is_err(), "{bad}");
+        }
+        let mut cut = line.clone();
+        cut.truncate(line.len() - 4);
+        for bad in [line.replacen(TOKEN, FILE, 1), line.replacen("sk-", "SK-", 1), format!("{line} x"), cut] {
+            assert!(bad.parse::<PublicKey>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn applications_are_limited() {
+        let of = |length: usize| Application::new(&[b"ssh:".as_slice(), &vec![b'x'; length - 4]].concat());
+        for length in [4, APPLICATION_BYTES - 1, APPLICATION_BYTES] {
+            let application = of(length).unwrap();
+            assert_eq!(application.as_bytes().len(), length);
+            let key = PublicKey::on_token([1; 32], application);
+            assert_eq!(PublicKey::from_wire(&key.to_wire()), Some(key));
+        }
+        assert!(of(APPLICATION_BYTES + 1).is_none());
     }
 
     #[test]

@@ -21,8 +21,9 @@ pub mod sums;
 pub mod trust;
 pub mod ustar;
 pub mod volume;
+pub mod wire;
 
-pub use key::{KeyError, KeyFingerprint, PublicKey};
+pub use key::{Application, KeyError, KeyFingerprint, PublicKey};
 pub use manifest::Manifest;
 pub use name::{BundleName, BundleNameError, Epoch, MemberName, Part, Sequence, Stream, VolumeNumber};
 pub use receipt::Receipt;

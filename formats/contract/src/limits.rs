@@ -99,6 +99,8 @@ pub const SEQUENCE: u64 = 99_999_999;
 pub const TRUST_BYTES: usize = 256 << 10;
 /// Keys, and revocations, of one trust document.
 pub const TRUST_KEYS: usize = 256;
+/// Bytes of the application of a key on a hardware token.
+pub const APPLICATION_BYTES: usize = 64;
 /// The highest version of a trust document.
 pub const TRUST_VERSION: u32 = 9_999;
 /// Signatures that are looked at over one document.

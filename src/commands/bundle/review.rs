@@ -22,7 +22,6 @@ use crate::{
         review::{Review, page, summary},
     },
     transfer::{self, Approval, Looked},
-    trust::SiteKey,
 };
 
 #[derive(Serialize)]
@@ -73,7 +72,7 @@ pub fn approve(wish: &Wish<'_>, context: &Context) -> anyhow::Result<Ending> {
         return Ok(Ending::Refused);
     }
     let key = match wish.key {
-        Some(path) => SiteKey::load(path, &key::passphrase())?,
+        Some(path) => key::open(path)?,
         None => key::load(&config)?,
     };
     let approval = transfer::approve(&store, &looked, &key, wish.out, context.now)?;

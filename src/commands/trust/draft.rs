@@ -89,12 +89,12 @@ fn whole(document: &TrustDocument) -> Vec<String> {
     lines
 }
 
-fn roles(key: &TrustedKey) -> String {
+/// Says what a key may sign, for whom, and whether it can be copied.
+pub(super) fn roles(key: &TrustedKey) -> String {
     let names: Vec<&str> = key.roles.iter().map(|role| role.name()).collect();
-    match &key.site {
-        Some(site) => format!("{} of {site}", names.join(", ")),
-        None => names.join(", "),
-    }
+    let site = key.site.as_ref().map(|site| format!(" of {site}")).unwrap_or_default();
+    let token = if key.key.is_on_token() { " (hardware token)" } else { "" };
+    format!("{}{site}{token}", names.join(", "))
 }
 
 fn read(path: &Path) -> anyhow::Result<(Link, TrustDocument)> {
@@ -122,7 +122,7 @@ pub(super) fn sign(path: &Path, with: &[PathBuf], yes: bool, context: &Context) 
         keys.push(key::load(&context.config()?)?);
     }
     for file in with {
-        keys.push(SiteKey::load(file, &key::passphrase())?);
+        keys.push(key::open(file)?);
     }
     // where the former version is known, the difference is what a person judges; elsewhere all of it
     let former = context

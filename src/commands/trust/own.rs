@@ -30,7 +30,8 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Rotate {
-    /// Take this key instead of making one: a private key file, or the public line of a key that the ssh-agent holds
+    /// Take this key instead of making one: a private key file, or the public line of a key that the ssh-agent holds, such as one on
+    /// a hardware token
     #[arg(long, value_name = "KEYFILE")]
     with: Option<PathBuf>,
     /// The key that goes, where its file is lost; the one in the configuration's place when left out
@@ -195,7 +196,7 @@ pub(super) fn rotate(rotate: &Rotate, context: &Context) -> anyhow::Result<Endin
         // the old key is lost: other root keys must do
         Err(_) if rotate.replaces.is_some() => {
             for path in &rotate.way.sign_with {
-                keys.push(SiteKey::load(path, &key::passphrase())?);
+                keys.push(key::open(path)?);
             }
         }
         Err(error) => return Err(error.context(
@@ -226,9 +227,9 @@ pub(super) fn rotate(rotate: &Rotate, context: &Context) -> anyhow::Result<Endin
 /// Makes the new key beside the old one, or takes the given one there; one that an earlier run left is taken up.
 fn prepare(places: &Places, given: Option<&Path>, config: &Config) -> anyhow::Result<SiteKey> {
     if let Some(given) = given {
-        let key = SiteKey::load(given, &key::passphrase())?;
+        let key = key::open(given)?;
         if places.next.exists() {
-            let waiting = SiteKey::load(&places.next, &key::passphrase())?;
+            let waiting = key::open(&places.next)?;
             if waiting.public() != key.public() {
                 return Err(Usage::new(
                     format!("another new key waits as `{}`", places.next.display()),
@@ -246,7 +247,7 @@ fn prepare(places: &Places, given: Option<&Path>, config: &Config) -> anyhow::Re
         return Ok(key);
     }
     if places.next.exists() {
-        let key = SiteKey::load(&places.next, &key::passphrase())?;
+        let key = key::open(&places.next)?;
         write(&places.next_public(), format!("{}\n", key.public_line()).as_bytes())?;
         return Ok(key);
     }

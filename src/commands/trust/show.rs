@@ -4,6 +4,7 @@ use chantal_bundle::TrustRole;
 use chantal_contract::{Digest, SiteName};
 use serde::Serialize;
 
+use super::draft::roles;
 use crate::{
     commands::{
         context::{Context, share},
@@ -36,9 +37,13 @@ struct Believed {
 #[derive(Serialize)]
 struct Key {
     fingerprint: String,
+    algorithm: &'static str,
     roles: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     site: Option<String>,
+    /// For people.
+    #[serde(skip)]
+    told: String,
 }
 
 #[derive(Serialize)]
@@ -108,8 +113,10 @@ fn believed(store: &Store, collector: &SiteName) -> anyhow::Result<Option<Believ
             .iter()
             .map(|trusted| Key {
                 fingerprint: trusted.key.fingerprint().to_string(),
+                algorithm: trusted.key.algorithm(),
                 roles: trusted.roles.iter().map(|role| role.name()).collect(),
                 site: trusted.site.as_ref().map(ToString::to_string),
+                told: roles(trusted),
             })
             .collect(),
         thresholds: [TrustRole::Root, TrustRole::Collector, TrustRole::Approver].map(threshold).into(),
@@ -127,8 +134,7 @@ fn text(one: &Believed, context: &Context) -> String {
     let asks: Vec<String> = one.thresholds.iter().map(|t| format!("{} {}", t.keys, t.role)).collect();
     let mut rows: Vec<Vec<String>> = Vec::new();
     for key in &one.keys {
-        let site = key.site.as_ref().map(|site| format!(" of {site}")).unwrap_or_default();
-        rows.push(vec![key.fingerprint.clone(), format!("{}{site}", key.roles.join(", "))]);
+        rows.push(vec![key.fingerprint.clone(), key.told.clone()]);
     }
     for key in &one.revoked {
         rows.push(vec![key.fingerprint.clone(), format!("revoked by version {}", key.version)]);

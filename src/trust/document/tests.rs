@@ -1,7 +1,7 @@
 use chantal_bundle::trust::{Revocation, TrustedKey};
 
 use super::*;
-use crate::trust::key::Passphrase;
+use crate::trust::{key::Passphrase, token::Token};
 
 const MANIFEST: &[u8] = b"{}\n";
 
@@ -103,4 +103,49 @@ fn a_chain_is_followed_and_a_revoked_key_is_not_believed() {
     assert!(matches!(follow(&three, &chain[..2]), Err(TrustError::Chain(ChainError::Older { .. }))));
     let unsigned = [link(&one, &[&a]), link(&two, &[&b])];
     assert!(matches!(follow(&one, &unsigned), Err(TrustError::Chain(ChainError::NotSigned { .. }))));
+}
+
+#[test]
+fn a_token_may_have_any_role_and_counts_when_it_was_touched() {
+    let (a, token) = (key(), Token::new("officer", "ssh:"));
+    let (public, _) = PublicKey::parse_line(&token.line()).unwrap();
+    let one = first(&a);
+    let two = next(&one, |d| {
+        let roles = vec![TrustRole::Root, TrustRole::Collector, TrustRole::Approver];
+        d.keys.push(TrustedKey { key: public, roles, site: None });
+        d.thresholds = chantal_bundle::trust::Thresholds { root: 2, collector: 2, approver: 1 };
+    });
+    let bytes = two.encode().unwrap();
+    assert_eq!(TrustDocument::parse(&bytes).unwrap(), two);
+    let by_token =
+        |namespace: Namespace, message: &[u8]| token.sshsig(namespace.name(), message).into_bytes();
+    let chain = |signature: Vec<u8>| {
+        let mut carried = link(&two, &[&a]);
+        carried.signatures.push(signature);
+        follow(&one, &[link(&one, &[&a]), carried])
+    };
+    assert_eq!(chain(by_token(Namespace::Trust, &bytes)).unwrap(), std::slice::from_ref(&two));
+    assert_eq!(admit(&two, MANIFEST, &[sealed(&a), by_token(Namespace::Bundle, MANIFEST)]).unwrap().len(), 2);
+    // twice is one key, whatever the counter says
+    let twice: Vec<Vec<u8>> = (0..2).map(|_| by_token(Namespace::Bundle, MANIFEST)).collect();
+    assert!(matches!(admit(&two, MANIFEST, &twice), Err(TrustError::NotEnough { signed: 1, needed: 2, .. })));
+    let of = |role, namespace, signature| signers(&two, role, namespace, MANIFEST, &[signature]);
+    let good = by_token(Namespace::Approval, MANIFEST);
+    assert_eq!(of(TrustRole::Approver, Namespace::Approval, good).unwrap(), [public]);
+
+    // untouched: no root's, and the wrong signature of a key that is believed refuses the rest
+    token.say(0);
+    let not_owned = chain(by_token(Namespace::Trust, &bytes)).unwrap_err();
+    assert!(matches!(not_owned, TrustError::Chain(ChainError::NotOwned { version: 2 })), "{not_owned}");
+    let untouched = by_token(Namespace::Approval, MANIFEST);
+    let refused = of(TrustRole::Approver, Namespace::Approval, untouched).unwrap_err();
+    assert!(
+        matches!(refused, TrustError::Signature(SshsigError::Untouched(by)) if by == public.fingerprint()),
+        "{refused}"
+    );
+    let signed = [sealed(&a), by_token(Namespace::Bundle, MANIFEST)];
+    let refused = admit(&two, MANIFEST, &signed).unwrap_err();
+    assert!(matches!(refused, TrustError::Signature(SshsigError::Untouched(_))), "{refused}");
+    // of a key that is nobody's it says nothing
+    assert_eq!(admit(&one, MANIFEST, &signed).unwrap(), [a.public()]);
 }

@@ -1,6 +1,7 @@
 use std::process::Command;
 
 use super::*;
+use crate::trust::token::{self, Token};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
@@ -78,4 +79,66 @@ fn ssh_keygen_reads_the_key_and_makes_others() {
             assert_eq!(public, (loaded.unwrap().public(), "plant 7".to_owned()));
         }
     }
+}
+
+#[test]
+fn a_key_on_a_token_signs_through_the_agent_whichever_file_stands_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = Token::new("hq", "ssh:");
+    let served = token::Agent::start(&dir.path().join("agent"), &[&token]);
+    let agent = || Ok(Agent::at(&served.socket));
+    let (line, handle) = (dir.path().join("hq.pub"), dir.path().join("hq"));
+    fs::write(&line, token.line() + "\n").unwrap();
+    fs::write(&handle, token.handle()).unwrap();
+    fs::set_permissions(&handle, fs::Permissions::from_mode(0o600)).unwrap();
+    let (public, comment) = read_public_key(&line).unwrap();
+    assert!(public.is_on_token());
+    for path in [&line, &handle] {
+        assert_eq!(SiteKey::public_of(path).unwrap(), public);
+        let key = SiteKey::load_with(path, &Passphrase::None, agent()).unwrap();
+        assert_eq!((key.public(), key.home()), (public, Home::Token));
+        assert_eq!((key.public_line(), comment.as_str()), (token.line(), "hq"));
+        let before = token.counter();
+        key.sshsig("chantal-bundle", b"m").unwrap();
+        assert_eq!(token.counter(), before + 1);
+    }
+    // a handle alone signs nothing, and is no malformed key either
+    let none = SiteKey::load_with(&handle, &Passphrase::None, Err(AgentError::None)).unwrap_err();
+    let other = Token::new("other", "ssh:");
+    let others = token::Agent::start(&dir.path().join("others"), &[&other]);
+    let lacks = SiteKey::load_with(&handle, &Passphrase::None, Ok(Agent::at(&others.socket))).unwrap_err();
+    for error in [none, lacks] {
+        assert!(matches!(error, KeyError::Handle { .. }), "{error}");
+        assert!(error.hint().unwrap().contains(&format!("ssh-add {}", handle.display())), "{error}");
+    }
+    let lacks = SiteKey::load_with(&line, &Passphrase::None, Ok(Agent::at(&others.socket)));
+    assert!(matches!(lacks, Err(KeyError::NotInAgent { .. })));
+    // what it is, ssh-keygen says as well
+    match Command::new("ssh-keygen").arg("-l").arg("-f").arg(&handle).output() {
+        Ok(listed) => {
+            let listed = String::from_utf8(listed.stdout).unwrap();
+            assert!(listed.contains(&public.fingerprint().to_string()), "{listed}");
+        }
+        Err(_) => assert!(std::env::var_os("CHANTAL_REQUIRE_CLIENTS").is_none(), "ssh-keygen is required"),
+    }
+}
+
+#[test]
+fn who_is_to_touch_a_token_is_told_before_it_is_asked() {
+    static TOLD: std::sync::Mutex<Vec<KeyFingerprint>> = std::sync::Mutex::new(Vec::new());
+    let dir = tempfile::tempdir().unwrap();
+    let token = Token::new("hq", "ssh:");
+    let served = token::Agent::start(&dir.path().join("agent"), &[&token]);
+    let line = dir.path().join("hq.pub");
+    fs::write(&line, token.line()).unwrap();
+    let key = SiteKey::load_with(&line, &Passphrase::None, Ok(Agent::at(&served.socket))).unwrap();
+    let key = key.telling(|key| TOLD.lock().unwrap().push(*key));
+    assert!(TOLD.lock().unwrap().is_empty());
+    key.sshsig("chantal-bundle", b"m").unwrap();
+    assert_eq!(*TOLD.lock().unwrap(), [key.fingerprint()]);
+    // a key in a file waits for nobody
+    let path = dir.path().join("file");
+    let file =
+        SiteKey::generate(&path, "", &Passphrase::None).unwrap().telling(|_| panic!("nobody is to touch it"));
+    file.sshsig("chantal-bundle", b"m").unwrap();
 }
