@@ -5,9 +5,11 @@
 pub mod page;
 pub mod summary;
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 use serde::Serialize;
+
+use super::human::order;
 
 /// The version of `review.json`.
 pub const VERSION: u32 = 1;
@@ -148,6 +150,19 @@ pub struct Change {
     pub size: u64,
     /// The digest of what comes, or else of what goes: of its first file.
     pub sha256: Option<String>,
+}
+
+impl Change {
+    /// Orders changes of one kind for people: by name, architecture and versions.
+    pub fn order(&self, other: &Self) -> Ordering {
+        let by = |a: &Option<String>, b: &Option<String>| {
+            order(a.as_deref().unwrap_or_default(), b.as_deref().unwrap_or_default())
+        };
+        order(&self.name, &other.name)
+            .then_with(|| order(&self.architecture, &other.architecture))
+            .then_with(|| by(&self.old, &other.old))
+            .then_with(|| by(&self.new, &other.new))
+    }
 }
 
 /// One of the largest packages that come.
@@ -457,7 +472,19 @@ impl fmt::Display for Unusual {
     }
 }
 
+impl StateReview {
+    /// Counts the advisories that come, those that are not named among them.
+    pub fn all_advisories(&self) -> u64 {
+        self.advisories.len() as u64 + self.advisories_omitted
+    }
+}
+
 impl Review {
+    /// Counts the advisories that come with all states.
+    pub fn advisories(&self) -> u64 {
+        self.states.iter().map(StateReview::all_advisories).sum()
+    }
+
     /// Writes `review.json`: two spaces of indentation, one line feed at the end.
     pub fn json(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
