@@ -10,11 +10,9 @@ use super::{
     bundle::{self, Asked},
     context::Context,
     ending::Ending,
-    key,
-    printer::complain,
+    key, printer,
 };
 use crate::{
-    commands::ending,
     config::{Config, Repository},
     report::{
         Event,
@@ -139,13 +137,7 @@ fn tell(outcomes: Vec<Result<ImportOutcome, TransferError>>, context: &Context) 
     if context.printer.is_json() {
         context.printer.show(&Report { bundles: rows }, |_| String::new())?;
     }
-    // the worst failure is the command's; the others are said before it
-    failures.sort_by_key(ending::code);
-    let Some(worst) = failures.pop() else { return Ok(ending) };
-    for failure in &failures {
-        complain(&ending::explain(failure));
-    }
-    Err(worst)
+    printer::end(failures, ending)
 }
 
 fn arrived(imported: &Imported, context: &Context) -> Row {

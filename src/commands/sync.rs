@@ -8,9 +8,8 @@ use serde::Serialize;
 
 use super::{
     context::Context,
-    ending::{self, Ending, Usage},
-    key,
-    printer::complain,
+    ending::{Ending, Usage},
+    key, printer,
 };
 use crate::{
     config::{self, Auth, Config, ConfigError, FilePath, Repository},
@@ -322,13 +321,7 @@ fn tell(jobs: &[Job], results: Vec<Result<Report, SyncError>>, context: &Context
     if context.printer.is_json() {
         context.printer.show(&Synced { repositories: rows }, |_| String::new())?;
     }
-    // the worst failure is the command's; the others are said before it
-    failures.sort_by_key(ending::code);
-    let Some(worst) = failures.pop() else { return Ok(ending) };
-    for failure in &failures {
-        complain(&ending::explain(failure));
-    }
-    Err(worst)
+    printer::end(failures, ending)
 }
 
 fn sentence(name: &str, report: &Report) -> String {
