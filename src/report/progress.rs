@@ -248,14 +248,48 @@ pub struct Json<W> {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Said<'a> {
-    Begin { task: &'a str, items: Option<u64>, bytes: Option<u64> },
-    Size { task: &'a str, items: u64, bytes: u64 },
-    Item { task: &'a str, name: &'a str },
-    Progress { task: &'a str, items: u64, bytes: u64 },
-    Note { level: Level, message: String, subject: &'a str, text: &'a str },
-    Warning { level: Level, message: String, subject: &'a str, text: &'a str },
-    Said { level: Level, message: String },
-    End { task: &'a str, items: u64, bytes: u64, seconds: f64 },
+    Begin {
+        task: &'a str,
+        items: Option<u64>,
+        bytes: Option<u64>,
+    },
+    Size {
+        task: &'a str,
+        items: u64,
+        bytes: u64,
+    },
+    Item {
+        task: &'a str,
+        name: &'a str,
+    },
+    Progress {
+        task: &'a str,
+        items: u64,
+        bytes: u64,
+    },
+    Note {
+        level: Level,
+        message: String,
+        subject: &'a str,
+        text: &'a str,
+    },
+    Warning {
+        level: Level,
+        message: String,
+        subject: &'a str,
+        text: &'a str,
+    },
+    #[serde(rename = "said")]
+    Words {
+        level: Level,
+        message: String,
+    },
+    End {
+        task: &'a str,
+        items: u64,
+        bytes: u64,
+        seconds: f64,
+    },
 }
 
 /// How much something said matters.
@@ -303,7 +337,7 @@ pub fn talk(text: &str) -> String {
             (None, None) => parts.push((Level::Info, line.to_owned())),
         }
     }
-    let events = parts.into_iter().filter_map(|(level, message)| Line::json(Said::Said { level, message }));
+    let events = parts.into_iter().filter_map(|(level, message)| Line::json(Said::Words { level, message }));
     events.collect::<Vec<_>>().join("\n")
 }
 

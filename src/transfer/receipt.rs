@@ -13,7 +13,7 @@ use chantal_bundle::{
 use chantal_contract::{Digest, Measured, Name, SiteName, SnapshotName, limits::RECEIPT_BLOBS};
 use jiff::Timestamp;
 
-pub use apply::{Applied, Backwards, Heard, ReceiptFault, apply, read};
+pub use apply::{Applied, Backwards, Heard, ReceiptFault, apply, look, read};
 
 use super::{
     TransferError,

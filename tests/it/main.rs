@@ -18,6 +18,7 @@ mod clients;
 mod hostile_bundle;
 mod hostile_upstream;
 mod kill;
+mod messages;
 mod reference;
 mod repair;
 mod review;

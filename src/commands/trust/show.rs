@@ -14,7 +14,7 @@ use crate::{
     },
     config::Role,
     report::table::Align::{Left, Right},
-    store::{Store, TrustedRow},
+    store::{Store, StoreError, TrustedRow},
     transfer::signers,
 };
 
@@ -75,6 +75,12 @@ pub(super) fn run(only: Option<&SiteName>, context: &Context) -> anyhow::Result<
         {
             collectors.push(found);
         }
+    }
+    if let Some(only) = only
+        && collectors.is_empty()
+    {
+        let has = store.catalog().collectors()?.iter().map(ToString::to_string).collect();
+        return Err(StoreError::NotFound { what: format!("trust document of `{only}`"), has }.into());
     }
     let others = collectors.iter().any(|found| !found.own);
     let narrowed = only.is_some();

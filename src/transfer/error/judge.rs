@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use chantal_bundle::{manifest, volume::UnpackError};
+use chantal_bundle::{manifest, trust::ChainError, volume::UnpackError};
 use chantal_contract::SiteName;
 
 use super::TransferError;
@@ -70,9 +70,7 @@ impl TransferError {
             Self::Store(source) => source.hint(),
             Self::Key(source) => source.hint(),
             Self::NotBack { source, .. } => source.hint(),
-            Self::OwnTrust { source: TrustError::NotEnough { strangers, .. } } if !strangers.is_empty() => Some(
-                "`chantal trust show` lists the keys that may; `chantal trust rotate` finishes a rotation that was interrupted".into(),
-            ),
+            Self::OwnKeys { source } => own_keys(source),
 
             Self::NoTrust { .. } | Self::Stranger { .. } => Some(
                 "`chantal key show` on the collector prints its key; `chantal trust add KEYFILE` here trusts it".into(),
@@ -92,6 +90,10 @@ impl TransferError {
             ),
             Self::Unapproved { source: TrustError::NotEnough { .. } | TrustError::Signature(_), .. } => Some(
                 "each approver runs `chantal bundle approve DIR`; a signature that was written elsewhere with `--out FILE` is imported with the bundle: `chantal import DIR FILE`".into(),
+            ),
+            Self::OwnTrust { source: TrustError::Chain(ChainError::NotSigned { .. } | ChainError::NotOwned { .. }) } => Some(
+                "each root key signs by `chantal trust sign DRAFT`; a draft that was changed after it was signed is signed by nobody: \
+                 `--draft FILE` of the command that wrote it writes it anew".into(),
             ),
             Self::OwnTrust { source } | Self::Untrusted { source, .. } | Self::Unapproved { source, .. } => source.hint(),
             Self::NoApprover { .. } => Some(
@@ -174,6 +176,24 @@ impl TransferError {
             _ => None,
         }
     }
+}
+
+/// What helps where the keys that are to sign a bundle do not suffice.
+fn own_keys(source: &TrustError) -> Option<String> {
+    let TrustError::NotEnough { collector, signed, strangers, .. } = source else { return source.hint() };
+    let more =
+        format!("`--sign-with KEY` gives another collector key; `chantal trust show {collector}` lists them");
+    Some(match strangers.as_slice() {
+        [] => more,
+        // the site's own key comes first, and is none
+        _ if *signed == 0 => {
+            format!("`chantal trust rotate` finishes a rotation that was interrupted; {more}")
+        }
+        strangers => {
+            let keys: Vec<String> = strangers.iter().map(ToString::to_string).collect();
+            format!("{} may not sign bundles: {more}", keys.join(", "))
+        }
+    })
 }
 
 /// Tells whether a file is one of a bundle's review.
