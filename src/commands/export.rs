@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::{Size, closest, volume_size},
     report::human::{count, size},
-    transfer::{self, AfterWrite, ExportPlan, ExportRequest, How, Since, Weight, Written},
+    transfer::{self, AfterWrite, ExportPlan, ExportRequest, How, News, Since, Unchanged, Weight, Written},
 };
 
 /// Write a signed bundle of what a site does not hold yet
@@ -34,6 +34,9 @@ pub struct Args {
     /// What the site holds: what it `acknowledged`, what the `last` bundle brought, `none`, or a named snapshot
     #[arg(long, value_name = "STATE", default_value = "acknowledged")]
     since: String,
+    /// Write a bundle even where nothing is new: it tells the site so, and by when the next follows
+    #[arg(long, conflicts_with = "missing")]
+    keep_alive: bool,
     /// Carry only what this receipt says is missing: the states of the bundle that waits there, and the blobs that it lacks
     #[arg(long, value_name = "RECEIPT", conflicts_with = "since")]
     missing: Option<PathBuf>,
@@ -144,6 +147,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         repositories: &site.repositories,
         out: &args.out,
         since,
+        unchanged: if args.keep_alive { Unchanged::Say } else { Unchanged::Skip },
         volume_size: args.volume_size.unwrap_or(site.volume_size).bytes(),
         parity: args.parity.map_or(site.parity, |share| share.0),
         after_write: if args.verify_after_write { AfterWrite::ReadBack } else { AfterWrite::Trust },
@@ -227,8 +231,21 @@ fn tell_plan(
         lines.push(format!("  {} ({})", count(weight.blobs, "blob"), size(weight.bytes)));
         lines.join("\n")
     })?;
+    tell_news(plan.news, args, context);
     tell_why_full(&exported, plan.bundle.epoch(), args, context);
     Ok(())
+}
+
+/// Says why there is a bundle where the site lacks no state.
+fn tell_news(news: News, args: &Args, context: &Context) {
+    match news {
+        News::States => {}
+        News::Trust { version } => context.printer.say(&format!(
+            "nothing is new for `{}` but version {version} of the trust document, which it is not known to have",
+            args.to
+        )),
+        News::Nothing => context.printer.say(&format!("nothing is new for `{}`, and the bundle says so", args.to)),
+    }
 }
 
 /// Says why a site that got bundles before gets everything again.
@@ -281,6 +298,7 @@ fn tell(written: Option<&Written>, none: &str, args: &Args, context: &Context) -
     if written.how == How::Before {
         context.printer.say("an earlier run had written it whole, and was ended before it noted that");
     }
+    tell_news(written.news, args, context);
     tell_why_full(&exported, written.bundle.epoch(), args, context);
     context.printer.say(&format!(
         "{} for `{}`: {}, {}",

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::ending::{self, Ending, Failure, written};
+use super::ending::{self, Failure, written};
 use crate::report::{
     log::LogFormat,
     progress::talk,
@@ -105,14 +105,6 @@ pub fn complain(text: &str) {
 /// Says on stderr what failed, why, and what helps.
 pub fn complain_of(error: &anyhow::Error) {
     tell(&if TALKS_JSON.load(Ordering::Relaxed) { ending::event(error) } else { ending::explain(error) });
-}
-
-/// Ends a command of several parts: the worst failure is the command's, the others are said before it.
-pub fn end(mut failures: Vec<anyhow::Error>, ending: Ending) -> anyhow::Result<Ending> {
-    failures.sort_by_key(ending::code);
-    let Some(worst) = failures.pop() else { return Ok(ending) };
-    failures.iter().for_each(complain_of);
-    Err(worst)
 }
 
 fn plain(text: &str) -> String {

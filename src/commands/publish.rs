@@ -3,7 +3,11 @@
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{context::Context, ending::Ending, printer, repo};
+use super::{
+    context::Context,
+    ending::{self, Ending},
+    repo,
+};
 use crate::{
     config::{self, Config},
     formats,
@@ -228,7 +232,7 @@ fn tell(requests: &[Request], results: Vec<Done>, context: &Context) -> anyhow::
         }
     }
     show(&Published { published: rows }, context)?;
-    printer::end(failures, Ending::Done)
+    ending::together(failures, Ending::Done)
 }
 
 fn show(published: &Published, context: &Context) -> anyhow::Result<()> {

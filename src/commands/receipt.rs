@@ -120,7 +120,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
 
 /// Reads a receipt that is believed here; what is wrong with it is said of its file.
 pub fn read(store: &Store, path: &Path) -> anyhow::Result<Heard> {
-    receipt::read(store, &read_file(path)?).with_context(|| refused(path))
+    receipt::read_last(store, &read_file(path)?).with_context(|| refused(path))
 }
 
 fn refused(path: &Path) -> String {
@@ -194,7 +194,8 @@ fn apply(file: &Path, backwards: Backwards, dry_run: bool, context: &Context) ->
     let (_, store) = context.open()?;
     if dry_run {
         let _shared = share(&store)?;
-        let heard = read(&store, file)?;
+        let heard =
+            receipt::check(&store, &read_file(file)?, backwards).with_context(|| refused(file))?.heard;
         let shown = of(&heard.receipt, &heard.key.fingerprint().to_string(), true);
         context.printer.show(&shown, |shown| lines(shown).join("\n"))?;
         return Ok(Ending::Done);

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{
     context::Context,
-    ending::{Ending, Usage},
-    key, printer,
+    ending::{self, Ending, Usage},
+    key,
 };
 use crate::{
     config::{self, Auth, Config, ConfigError, FilePath, Repository},
@@ -321,7 +321,7 @@ fn tell(jobs: &[Job], results: Vec<Result<Report, SyncError>>, context: &Context
     if context.printer.is_json() {
         context.printer.show(&Synced { repositories: rows }, |_| String::new())?;
     }
-    printer::end(failures, ending)
+    ending::together(failures, ending)
 }
 
 fn sentence(name: &str, report: &Report) -> String {

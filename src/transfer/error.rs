@@ -2,6 +2,7 @@
 
 mod judge;
 mod shown;
+mod subject;
 
 use std::{
     io,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use chantal_bundle::{
-    BundleName, BundleNameError, Epoch, KeyFingerprint, VolumeNumber,
+    BundleName, BundleNameError, Epoch, KeyFingerprint, Sequence, VolumeNumber,
     cells::CellError,
     delta::{LinesError, PatchError},
     index::IndexError,
@@ -22,7 +23,7 @@ use chantal_contract::{Digest, Mismatch, Name, SiteName};
 
 pub use shown::MissingBase;
 
-use self::shown::{List, quoted};
+use self::shown::{List, claim, quoted};
 use super::export::OutFault;
 use crate::{
     store::{Address, Object, StoreError},
@@ -207,10 +208,18 @@ pub enum TransferError {
 
     // --- reading ---
     /// Neither a bundle nor a volume lies there.
-    #[error("`{}` holds neither a bundle nor a volume of one", path.display())]
+    #[error("`{}` holds neither a bundle nor a volume or an approval of one", path.display())]
     NoBundle {
         /// What was given.
         path: PathBuf,
+    },
+    /// Several bundles lie where one is asked for.
+    #[error("`{}` holds {} bundles: {}", path.display(), found.len(), List(found))]
+    ManyBundles {
+        /// What was given.
+        path: PathBuf,
+        /// The names of their directories.
+        found: Vec<String>,
     },
     /// A file of a bundle is a device, a pipe or a directory.
     #[error("`{}` is no regular file", path.display())]
@@ -253,10 +262,12 @@ pub enum TransferError {
         source: TrustError,
     },
     /// The trust chain begins with none of the documents that are trusted here.
-    #[error("`{}` is not believed: its trust chain is of none of the collectors trusted here ({})", path.display(), List(known))]
+    #[error("`{}` is not believed: {} none of the collectors trusted here ({})", path.display(), claim(claimed.as_ref()), List(known))]
     Stranger {
         /// The bundle.
         path: PathBuf,
+        /// Whose it says that it is, which nothing proves.
+        claimed: Option<SiteName>,
         /// The collectors that are trusted.
         known: Vec<SiteName>,
     },
@@ -289,6 +300,8 @@ pub enum TransferError {
         bundle: BundleName,
         /// Why.
         source: TrustError,
+        /// Approvers who have not signed.
+        others: Vec<KeyFingerprint>,
     },
     /// The key may not approve bundles.
     #[error(
@@ -430,6 +443,23 @@ pub enum TransferError {
         /// Whose signature this site demands.
         collector: SiteName,
     },
+    /// What proves a state is older than what proved the one before it.
+    #[error(
+        "{bundle}: `{collector}` made this state of `{repository}` in epoch {} sequence {}, and the one here in epoch {} sequence {}",
+        found.0, found.1.get(), known.0, known.1.get()
+    )]
+    OldOrigin {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+        /// Whose signature this site demands.
+        collector: SiteName,
+        /// Where in its stream that collector made the state.
+        found: (Epoch, Sequence),
+        /// Where it made the one that is held.
+        known: (Epoch, Sequence),
+    },
     /// It is for somebody else.
     #[error("{bundle} is for site `{addressee}`, this is site `{here}`")]
     WrongSite {
@@ -543,6 +573,18 @@ pub enum TransferError {
         bundle: BundleName,
         /// The repository.
         repository: Name,
+    },
+    /// A state replaces what another collector brings.
+    #[error("{bundle} brings repository `{repository}`, which collector `{from}` brings here")]
+    OtherCollector {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+        /// Whose bundles brought it until now.
+        from: SiteName,
+        /// Whose bundle this is.
+        by: SiteName,
     },
     /// Some volumes were read and are damaged; what was good stays.
     #[error("{bundle}: {} of its volumes {} damaged: {}", damaged.len(), if damaged.len() == 1 { "is" } else { "are" }, List(damaged))]

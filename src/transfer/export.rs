@@ -1,6 +1,7 @@
 //! Export: from this store's snapshots to a signed bundle for one site.
 
 mod deltas;
+mod direct;
 mod missing;
 mod out;
 mod parity;
@@ -31,18 +32,18 @@ use sha2::{Digest as _, Sha256};
 
 pub use out::OutFault;
 pub(super) use out::expect as expect_out;
-pub use plan::{ExportPlan, PlannedState};
+pub use plan::{ExportPlan, News, PlannedState};
 pub(super) use reread::compare as read_back;
 pub(super) use seal::{expect_space, free, sync_dir};
 
 use self::{
-    deltas::Travellers,
+    deltas::{Telling, Travellers},
     parity::Protect,
     seal::{Copies, Shelf},
-    volumes::{Done, MemberSpool, Press},
+    volumes::{Cache, Done, MemberSpool, Press},
 };
 use super::{
-    Since, TransferError, medium, origin,
+    Since, TransferError, accepted, medium, origin,
     own::OwnTrust,
     review::{self, Reviewed},
 };
@@ -66,6 +67,8 @@ pub struct ExportRequest<'a> {
     pub out: &'a Path,
     /// What the site is believed to hold.
     pub since: Since,
+    /// What is done where the site holds everything.
+    pub unchanged: Unchanged,
     /// The largest size of a volume, in bytes.
     pub volume_size: u64,
     /// How much parity is written beside the volumes.
@@ -80,6 +83,16 @@ pub struct ExportRequest<'a> {
     pub expected_next_by: Option<Timestamp>,
     /// The keys that sign it: the site's own, and more where the trust document asks for more.
     pub keys: &'a [&'a SiteKey],
+}
+
+/// What is done where nothing is new to a site, not even a trust document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unchanged {
+    /// No bundle is made.
+    #[default]
+    Skip,
+    /// A bundle says so, and by when the next one follows.
+    Say,
 }
 
 /// What is done with a bundle once it is written.
@@ -107,6 +120,8 @@ pub struct Written {
     pub without: Vec<Name>,
     /// As in [`ExportPlan::unacknowledged`].
     pub unacknowledged: Option<String>,
+    /// As in [`ExportPlan::news`].
+    pub news: News,
     /// How it came about.
     pub how: How,
 }
@@ -120,6 +135,7 @@ impl Written {
             manifest,
             without: plan.without.clone(),
             unacknowledged: plan.unacknowledged.clone(),
+            news: plan.news,
             how,
         }
     }
@@ -152,12 +168,12 @@ pub struct Weight {
     pub bytes: u64,
 }
 
-/// Weighs what a planned bundle would carry; costs what the deltas cost, and writes nothing.
+/// Weighs what a planned bundle would carry; costs what reading the manifests of both sides costs, and writes nothing.
 pub fn weigh(store: &Store, plan: &ExportPlan) -> Result<Weight, TransferError> {
     let cell = NonZeroU32::new(CELL).unwrap_or(NonZeroU32::MIN);
     let of_index = |source| TransferError::Index { bundle: plan.bundle.clone(), source };
     let mut index = Writer::new(io::sink(), cell).map_err(of_index)?;
-    let (_, travellers) = deltas::write(store, plan, &mut index)?;
+    let (_, travellers) = deltas::write(store, plan, &mut index, Telling::Nothing)?;
     Ok(Weight { blobs: travellers.count, bytes: travellers.bytes })
 }
 
@@ -212,6 +228,8 @@ fn write(
     needed: &mut u64,
     reporter: &dyn Reporter,
 ) -> Result<Written, TransferError> {
+    let planned = plan.states.iter().map(|s| (&s.repository, s.state.manifest));
+    let origins = origin::of_states(store, planned)?;
     let copies = if request.parity.is_some() { Copies::Two } else { Copies::One };
     let shelf = Shelf::new(request.out.join(format!(".{}.partial", plan.bundle)), copies);
     let mut shelf = shelf.map_err(|error| out::closed(request.out, error))?;
@@ -222,7 +240,7 @@ fn write(
     let out = Summed { out: BufWriter::with_capacity(1 << 18, out), hash: Sha256::new(), size: 0 };
     let mut index = Writer::new(out, cell).map_err(of_index)?;
 
-    let (states, travellers) = deltas::write(store, plan, &mut index)?;
+    let (states, travellers) = deltas::write(store, plan, &mut index, Telling::Changes)?;
     let Travellers { mut blobs, count, bytes, mut records, presumed } = travellers;
     let share = request.parity.map_or(0, |percent| bytes / 100 * u64::from(percent.get()));
     *needed = bytes.saturating_add(share);
@@ -235,7 +253,9 @@ fn write(
     }
     let task = format!("export {}", plan.bundle);
     reporter.event(Report::Begin { task: &task, items: Some(count), bytes: Some(bytes) });
-    let (done, members) = press(store, limit, &shelf.dir, cell, &mut blobs, (&task, reporter))?;
+    // parity reads the volumes once more
+    let cache = if request.parity.is_some() { Cache::Kept } else { Cache::Bypassed };
+    let (done, members) = press(store, limit, &shelf.dir, (cell, cache), &mut blobs, (&task, reporter))?;
     describe(&done, members, &mut |step| match step {
         Step::Volume(done) => index.volume(done.entry, &done.cells).map_err(of_index),
         Step::Member(member) => index.member(member).map_err(of_index),
@@ -261,7 +281,6 @@ fn write(
         Since::Acknowledged | Since::Missing(_) => Delivery::Acknowledged,
         _ => Delivery::Assumed,
     };
-    let origins = origin::of_states(store, states.iter().map(|s| (&s.repository, s.manifest)))?;
     if !origins.is_empty() {
         shelf.make_room_for_origins()?;
     }
@@ -279,7 +298,7 @@ fn write(
         created: Timestamp::from_second(request.created.as_second()).unwrap_or(request.created),
         delivery,
         expected_next_by: request.expected_next_by,
-        trust: chain.listed(),
+        trust: accepted::listed(chain.links()),
         bases: plan.bases.clone(),
         presumed,
         states,
@@ -328,13 +347,13 @@ fn press(
     store: &Store,
     limit: u64,
     dir: &Path,
-    cell: NonZeroU32,
+    (cell, cache): (NonZeroU32, Cache),
     blobs: &mut super::sorter::Sorted,
     (task, reporter): (&str, &dyn Reporter),
 ) -> Result<(Vec<Done>, MemberSpool), TransferError> {
     let tmp = store.root().join("tmp");
     thread::scope(|scope| {
-        let press = Press::start(scope, dir, &tmp, cell)?;
+        let press = Press::start(scope, dir, &tmp, cell, cache)?;
         let mut packer = Packer::new(limit, press)?;
         let mut pack = || -> Result<(), TransferError> {
             while let Some(blob) = blobs.take_digest()? {
@@ -405,6 +424,7 @@ fn note(store: &Store, request: &ExportRequest<'_>, written: &Written) -> Result
             Since::Last | Since::Named(_) => store::Delivery::Assumed,
         },
         signed: request.keys.iter().map(|key| key.fingerprint().to_string()).collect(),
+        trust: manifest.trust.last().map(|link| link.version),
     };
     store.journal().append(event, request.at)?;
     Ok(())

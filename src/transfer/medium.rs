@@ -27,6 +27,9 @@ const ENTRIES: usize = 100_000;
 /// What the names of approvals begin with.
 const APPROVER: &str = "approver-";
 
+/// What a signature's file begins with.
+const ARMOUR: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
+
 /// What was found at the paths that were given.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -62,6 +65,23 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Found, TransferError> {
     Ok(found)
 }
 
+/// Returns the bundle's directory that a path is, or the only one that lies in it.
+pub(super) fn only_bundle(path: &Path) -> Result<PathBuf, TransferError> {
+    if is_bundle(path) {
+        return Ok(path.into());
+    }
+    let mut bundles = find(&[path.into()])?.bundles;
+    match (bundles.pop(), bundles.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (None, _) => Err(TransferError::NoBundle { path: path.into() }),
+        (Some(last), false) => {
+            bundles.push(last);
+            let name = |dir: &PathBuf| dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Err(TransferError::ManyBundles { path: path.into(), found: bundles.iter().map(name).collect() })
+        }
+    }
+}
+
 fn take_file(path: &Path, found: &mut Found) -> Result<(), TransferError> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if is_bundle(parent) {
@@ -69,7 +89,7 @@ fn take_file(path: &Path, found: &mut Found) -> Result<(), TransferError> {
         return Ok(());
     }
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-    if is_signature(name, APPROVER) {
+    if is_signature(name, APPROVER) || is_armoured(path) {
         found.approvals.push(path.into());
     } else if let Ok(number) = VolumeNumber::parse_file_name(name) {
         found.loose.volumes.entry(number).or_default().push(path.into());
@@ -79,6 +99,13 @@ fn take_file(path: &Path, found: &mut Found) -> Result<(), TransferError> {
         return Err(TransferError::NoBundle { path: path.into() });
     }
     Ok(())
+}
+
+/// Tells whether a file is a signature, whatever it is called.
+fn is_armoured(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = open(path).map(|file| file.take(ARMOUR.len() as u64).read_to_end(&mut head));
+    matches!(read, Ok(Ok(_))) && head == ARMOUR
 }
 
 /// Takes what a directory holds and tells whether that is anything.

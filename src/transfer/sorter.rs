@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BinaryHeap, HashSet},
     fs::File,
     io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, Write},
     path::{Path, PathBuf},
@@ -16,6 +16,8 @@ use super::TransferError;
 const RUN: usize = 1 << 19;
 /// Runs that are merged at once; more are merged in between.
 const FAN: usize = 64;
+/// Digests that are held as a set beside what is read through: 4 MiB of them.
+const FEW: usize = 1 << 16;
 
 /// A blob or a record, and a mark of whoever put it in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -177,6 +179,13 @@ impl Sorted {
         Ok(())
     }
 
+    /// Returns all digests that are still to come, where they are few.
+    pub fn few(&self) -> Option<HashSet<Digest>> {
+        let Source::Memory(entries) = &self.source else { return None };
+        let left = self.next.iter().chain(entries.as_slice());
+        (entries.len() < FEW).then(|| left.map(|entry| entry.digest).collect())
+    }
+
     /// Returns the next entry without taking it.
     pub fn peek(&self) -> Option<&Entry> {
         self.next.as_ref()
@@ -236,6 +245,32 @@ mod tests {
             assert_eq!(sorted(5000, limit), expected, "runs of {limit}");
         }
         assert!(sorted(0, 10).is_empty());
+    }
+
+    #[test]
+    fn a_set_is_made_of_few_and_of_nothing_that_was_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |count, limit| {
+            let mut sorter = Sorter::new(dir.path());
+            sorter.limit = limit;
+            (0..count).for_each(|n| sorter.push(entry(n)).unwrap());
+            sorter.finish().unwrap()
+        };
+        let few = u32::try_from(FEW).unwrap();
+        for (count, limit, is_few) in
+            [(0, RUN, true), (few, RUN, true), (few + 1, RUN, false), (20, 10, false)]
+        {
+            let set = of(count, limit).few();
+            assert_eq!(
+                set.map(|set| set.len()),
+                is_few.then_some(count as usize),
+                "{count} in runs of {limit}"
+            );
+        }
+        let mut sorted = of(3, RUN);
+        let first = sorted.take().unwrap().unwrap();
+        let left = sorted.few().unwrap();
+        assert!(left.len() == 2 && !left.contains(&first.digest));
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub fn spread(
 
 impl Whole {
     fn read(store: &Store, dir: &Path) -> Result<Self, TransferError> {
-        let admitted = admit::judge(store, dir)?.verdict?;
+        let admitted = admit::judge(store, dir).verdict?;
         let items = plan::items(&admitted.manifest);
         for name in items.iter().map(|item| item.name.as_str()).chain([index::FILE]) {
             if !medium::is_file(&dir.join(name)) {

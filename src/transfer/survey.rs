@@ -243,6 +243,13 @@ impl Walk<'_> {
         }
         let file = match self.store.pool().open(&measured.sha256) {
             Ok(file) => file,
+            // a trial proved its bytes and did not keep them
+            Err(StoreError::Missing { .. }) if self.is_promised(&measured) => {
+                return match want.expect.sha256() {
+                    Some(_) => check(want, measured, &mut Cursor::new([])),
+                    None => Ok(()),
+                };
+            }
             Err(error) => return self.kept(|_| Err(error.into())),
         };
         let mut file = BufReader::with_capacity(1 << 16, file);
@@ -251,6 +258,11 @@ impl Walk<'_> {
             self.format.vet(&want.path, &mut file, proof)?;
         }
         Ok(())
+    }
+
+    /// Tells whether a file that is not here is taken to be.
+    fn is_promised(&self, measured: &Measured) -> bool {
+        self.store.pool().has(&measured.sha256).is_ok_and(|size| size == Some(measured.size))
     }
 
     /// Puts a fault of our own aside, since a walk can pass on only its own kind.

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chantal_bundle::{Manifest, TrustDocument, parity::Percent};
+use chantal_bundle::{Manifest, TrustDocument, parity::Percent, trust::Link};
 use chantal_contract::{
     Digest, Entry, Fingerprint, Header, Key, Kind, Line, Mode, Name, RepoPath, Role, SiteName, SnapshotName,
 };
@@ -24,13 +24,20 @@ mod again;
 mod approvals;
 mod by_hand;
 mod chains;
+mod documents;
+mod every_bit;
+mod forge;
 mod forged;
 mod hostile;
 mod journeys;
+mod news;
 mod receipts;
 mod repair;
+mod signatures;
 mod spreads;
 mod thefts;
+mod trials;
+mod views;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -67,6 +74,7 @@ struct Side {
     store: Store,
     key: SiteKey,
     parity: Option<Percent>,
+    unchanged: Unchanged,
     /// Whom it exports to.
     to: SiteName,
 }
@@ -80,7 +88,7 @@ impl Side {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(&dir.path().join("store"), &site(named), at(0)).unwrap();
         let key = key(&dir.path().join("key"));
-        let side = Self { dir, store, key, parity: None, to: site("plant-7") };
+        let side = Self { dir, store, key, parity: None, unchanged: Unchanged::Skip, to: site("plant-7") };
         side.trust(&side);
         side
     }
@@ -96,16 +104,8 @@ impl Side {
     }
 
     fn accept(&self, document: TrustDocument) {
-        let batch = self.store.pool().batch().unwrap();
-        let put = batch.put(&document.encode().unwrap()).unwrap();
-        batch.flush().unwrap();
-        let event = Event::Trusted {
-            collector: document.collector,
-            version: document.version,
-            document: put.sha256,
-            signatures: vec![],
-        };
-        self.store.journal().append(event, at(0)).unwrap();
+        let link = Link { document: document.encode().unwrap(), signatures: Vec::new() };
+        record(&self.store, None, &document, &link, at(0)).unwrap();
     }
 
     /// Records a state of a mirror with these files, proved by a page of evidence.
@@ -209,6 +209,7 @@ impl Side {
             repositories: &repositories,
             out,
             since: since.into(),
+            unchanged: self.unchanged,
             volume_size,
             parity: self.parity,
             after_write: AfterWrite::ReadBack,
@@ -217,7 +218,14 @@ impl Side {
             expected_next_by: None,
             keys: &[&self.key],
         };
-        export(&self.store, &request, &Silent)
+        let planned = plan_export(&self.store, &request).ok().flatten();
+        let weight = planned.and_then(|plan| weigh(&self.store, &plan).ok());
+        let written = export(&self.store, &request, &Silent)?;
+        if let Some(written) = written.as_ref().filter(|written| written.how == How::Now) {
+            let counts = written.manifest.counts;
+            assert_eq!(weight, Some(Weight { blobs: counts.blobs, bytes: counts.bytes }), "it was weighed");
+        }
+        Ok(written)
     }
 
     fn export(&self, repositories: &[&str], since: &str) -> Written {
@@ -277,6 +285,16 @@ fn sides() -> (Side, Side) {
     let (collector, receiver) = (Side::new("hq"), Side::new("plant-7"));
     receiver.trust(&collector);
     (collector, receiver)
+}
+
+/// Verifies a bundle that is believed.
+fn verified_at(side: &Side, paths: &[PathBuf]) -> Verification {
+    verify(&side.store, paths, &Silent).unwrap().pop().unwrap().unwrap()
+}
+
+/// Inspects a bundle that is believed.
+fn inspected(side: &Side, path: &Path) -> Inspection {
+    inspect(&side.store, &[path.into()]).unwrap().pop().unwrap().unwrap()
 }
 
 #[track_caller]

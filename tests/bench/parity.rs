@@ -10,7 +10,10 @@ use std::{
 
 use chantal_bundle::parity::{CodeError, Encoder, Layout, Percent, Repairer, Source, plan};
 
-use super::{Cost, chantal, newest, row, run};
+use crate::{
+    command::{chantal, newest, receiver, run},
+    table::{Cost, Row},
+};
 
 /// Threads that encode and repair, as an export and an import have them.
 const THREADS: u64 = 2;
@@ -51,7 +54,7 @@ pub fn code(quick: bool) {
     let percent: Percent = "10%".parse().unwrap();
     let layout = plan(&[size; 10], percent, u64::MAX).unwrap();
     let (wall, parity) = encode(&layout, &volumes);
-    tell("parity of ten volumes: encode", &layout, wall, "> 2 GB/s");
+    tell("parity of ten volumes: encode", &layout, wall, 2.0);
     let memory = Memory { volumes: &volumes, parity: &parity, lost: Some(3) };
     let restored = AtomicU64::new(0);
     let began = Instant::now();
@@ -69,7 +72,7 @@ pub fn code(quick: bool) {
             });
         }
     });
-    tell("parity of ten volumes: repair a lost one", &layout, began.elapsed(), "> 1 GB/s");
+    tell("parity of ten volumes: repair a lost one", &layout, began.elapsed(), 1.0);
     assert_eq!(restored.into_inner(), size);
 }
 
@@ -108,31 +111,37 @@ fn encode(layout: &Layout, volumes: &[Vec<u8>]) -> (Duration, Vec<Vec<u8>>) {
     (wall, parity)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rate")]
-fn tell(work: &str, layout: &Layout, wall: Duration, bound: &str) {
+fn tell(work: &str, layout: &Layout, wall: Duration, rate: f64) {
     let bytes: u64 = (0..layout.covers()).map(|n| layout.size(n)).sum();
-    let rate = bytes as f64 / wall.as_secs_f64() / 1e9;
-    row(work, Cost { wall, cpu: wall, peak: 0 }, None, &format!("{rate:.1} GB/s; {bound}"));
+    Row::new(work, Cost { wall, cpu: None, peak: None }).bytes(bytes).at_least(rate).print();
 }
 
-/// Exports with parity, loses a volume, verifies and imports.
-pub fn carry(dir: &Path, hq: &Path, plant: &Path, exported: Cost, imported: Cost) {
+/// Exports with parity, loses a volume, verifies and imports; beside it, export and import without.
+pub fn carry(dir: &Path, hq: &Path, (export, import): (Cost, Cost), bytes: u64) {
     let media = dir.join("protected");
     fs::create_dir_all(&media).unwrap();
+    // ten volumes, whatever the packages weigh
+    let volume = format!("{}MiB", (bytes >> 20) / 10 + 16);
     let args =
-        ["export", "--to", "plant", "--since", "none", "--volume-size", "100MiB", "--parity", "10%", "--out"];
-    row(
-        "export, full, with 10 % of parity",
-        run(chantal(hq).args(args).arg(&media)),
-        Some(exported),
-        "64 MiB more",
-    );
+        ["export", "--to", "plant", "--since", "none", "--volume-size", &volume, "--parity", "10%", "--out"];
+    let protected = run(chantal(hq).args(args).arg(&media));
+    let more = export.peak.map_or(256, |peak| peak + 64);
+    Row::new("export, full, ten volumes, with 10 % of parity", protected)
+        .bytes(bytes)
+        .beside("export", export)
+        .memory(more)
+        .print();
     let bundle = newest(&media);
     fs::remove_file(bundle.join("volume-0002.tar.zst")).unwrap();
-    row(
-        "import, a volume of eleven lost",
-        run(chantal(plant).arg("import").arg(&bundle)),
-        Some(imported),
-        "64 MiB",
-    );
+    let plant = receiver(&dir.join("protected"), hq);
+    let verified = run(chantal(&plant).args(["bundle", "verify"]).arg(&bundle));
+    Row::new("verify, a volume of ten lost", verified).bytes(bytes).print();
+    let repaired = run(chantal(&plant).arg("import").arg(&bundle));
+    let more = import.peak.map_or(256, |peak| peak + 64);
+    Row::new("import, a volume of ten lost", repaired)
+        .bytes(bytes)
+        .beside("import", import)
+        .memory(more)
+        .print();
+    fs::remove_dir_all(media).unwrap();
 }

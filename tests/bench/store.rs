@@ -5,13 +5,16 @@ use std::{
     path::Path,
     process::Command,
     sync::atomic::{AtomicU64, Ordering},
-    time::Instant,
+    time::Duration,
 };
 
 use chantal::store::{Event, Name, SiteName, StateRef, Store};
 use chantal_contract::{Digest, Entry, Expect, Header, Kind, Line, Measured, Mode, RepoPath, Role};
 
-use super::{Cost, row, run};
+use crate::{
+    command::run,
+    table::{Row, timed},
+};
 
 /// Measures each part of a store below `dir`.
 pub fn measure(dir: &Path, quick: bool) {
@@ -27,13 +30,6 @@ pub fn measure(dir: &Path, quick: bool) {
     journal(&store);
 }
 
-fn timed(work: impl FnOnce()) -> Cost {
-    let began = Instant::now();
-    work();
-    let wall = began.elapsed();
-    Cost { wall, cpu: wall, peak: 0 }
-}
-
 fn small_blobs(store: &Store, count: u64) {
     let cost = timed(|| {
         let batch = store.pool().batch().unwrap();
@@ -44,7 +40,7 @@ fn small_blobs(store: &Store, count: u64) {
         }
         batch.flush().unwrap();
     });
-    row(&format!("enter {count} × 8 KiB"), cost, None, "");
+    Row::new(format!("{count} blobs of 8 KiB enter the pool"), cost).print();
 }
 
 /// Blobs of 4 MiB, two threads; beside it, sha256sum of the same bytes.
@@ -92,7 +88,9 @@ fn large_blobs(store: &Store, dir: &Path, count: u64) {
         });
         batch.flush().unwrap();
     });
-    row(&format!("enter {count} × 4 MiB, two threads, synced"), cost, Some(hash), "");
+    Row::new(format!("{count} blobs of 4 MiB enter, two threads, synced"), cost)
+        .beside("sha256sum", hash)
+        .print();
 }
 
 fn records(store: &Store, count: u64) {
@@ -110,9 +108,9 @@ fn records(store: &Store, count: u64) {
         names.extend((0..count).map(|number| writer.add(record(number).as_bytes()).unwrap()));
         writer.commit().unwrap();
     });
-    row(&format!("add {count} records"), added, None, "");
+    Row::new(format!("add {count} records"), added).print();
     let read = timed(|| names.iter().for_each(|name| drop(store.packs().get(name).unwrap())));
-    row(&format!("read {count} records in order"), read, None, "");
+    Row::new(format!("read {count} records in order"), read).print();
 }
 
 fn manifests(store: &Store, lines: u64) {
@@ -130,13 +128,13 @@ fn manifests(store: &Store, lines: u64) {
     };
     let (mut first, mut last) = (None, None);
     let whole = timed(|| first = Some(write(1, None)));
-    row(&format!("write a manifest of {lines} lines"), whole, None, "");
+    Row::new(format!("write a manifest of {lines} lines"), whole).print();
     let delta = timed(|| last = Some(write(2, first.as_ref())));
-    row("write its successor, 1 % changed", delta, None, "");
+    Row::new("write its successor, 1 % changed", delta).print();
     let compared = timed(|| {
         store.diff(&first.unwrap(), &last.unwrap(), &mut |_| Ok(())).unwrap();
     });
-    row("diff of the two, as stored", compared, None, "1 s; 64 MiB");
+    Row::new("diff of the two, as stored", compared).within(Duration::from_secs(1), "1 s").print();
 }
 
 fn journal(store: &Store) {
@@ -148,5 +146,5 @@ fn journal(store: &Store) {
             store.journal().append(event, jiff::Timestamp::UNIX_EPOCH).unwrap();
         }
     });
-    row("append 100 entries to the journal, synced", cost, None, "");
+    Row::new("append 100 entries to the journal, synced", cost).print();
 }

@@ -12,12 +12,15 @@
 mod fixtures;
 
 mod airgap;
+mod anchor;
 mod architecture;
+mod beginnings;
 mod builders;
 mod clients;
 mod hostile_bundle;
 mod hostile_upstream;
 mod kill;
+mod media;
 mod messages;
 mod reference;
 mod repair;
@@ -28,4 +31,5 @@ mod spread;
 mod store_faults;
 mod surface;
 mod trust;
+mod views;
 mod world;

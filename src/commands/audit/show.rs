@@ -35,7 +35,7 @@ pub(super) struct Show {
 }
 
 /// The kinds of entries, as the journal names them.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "init",
     "state",
     "named",
@@ -47,6 +47,7 @@ const KINDS: [&str; 14] = [
     "imported",
     "approved",
     "trusted",
+    "forgotten",
     "published",
     "unpublished",
     "collected",
@@ -119,6 +120,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Imported { .. } => "imported",
         Event::Approved { .. } => "approved",
         Event::Trusted { .. } => "trusted",
+        Event::Forgotten { .. } => "forgotten",
         Event::Published { .. } => "published",
         Event::Unpublished { .. } => "unpublished",
         Event::Collected { .. } => "collected",
@@ -174,7 +176,7 @@ fn text(entry: &Entry, kind: &str, trusted_by: &[String]) -> String {
         Event::Acknowledged { to, epoch, sequence, states: held, trust, key, forced, .. } => format!(
             "`{to}` holds {}, up to epoch {epoch} sequence {sequence}, trust version {trust}{}; signed by {key}",
             states(held),
-            if *forced { ", less than before: forced" } else { "" }
+            if *forced { ", forced" } else { "" }
         ),
         Event::Pending { bundle, volumes, .. } => {
             format!("{bundle}: {} here", count(volumes.len() as u64, "volume"))
@@ -191,6 +193,9 @@ fn text(entry: &Entry, kind: &str, trusted_by: &[String]) -> String {
         Event::Trusted { collector, version, document, .. } => {
             let by = keys("signed by", trusted_by);
             format!("version {version} of the trust document of `{collector}`, {}{by}", short(document))
+        }
+        Event::Forgotten { collector } => {
+            format!("the trust document of `{collector}`, and its place in the stream")
         }
         Event::Published { target, repository, name, state } => {
             let at = name.as_ref().map(|name| format!("@{name}")).unwrap_or_default();

@@ -2,10 +2,14 @@
 
 use std::{io, path::Path};
 
-use chantal_bundle::{manifest, trust::ChainError, volume::UnpackError};
+use chantal_bundle::{
+    manifest::{self, ManifestError},
+    trust::ChainError,
+    volume::UnpackError,
+};
 use chantal_contract::SiteName;
 
-use super::TransferError;
+use super::{TransferError, shown::List};
 use crate::{store::StoreError, trust::TrustError};
 
 impl TransferError {
@@ -39,6 +43,7 @@ impl TransferError {
             | Self::Proof { .. }
             | Self::OwnProof(_)
             | Self::NoOrigin { .. }
+            | Self::OldOrigin { .. }
             | Self::Altered { .. }
             | Self::Index { .. }
             | Self::Cell { .. }
@@ -52,6 +57,7 @@ impl TransferError {
             | Self::MissingRecord { .. }
             | Self::Patch { .. }
             | Self::Contradiction { .. }
+            | Self::OtherCollector { .. }
             | Self::TooLong { .. }
             | Self::NoFile { .. }
             | Self::Damaged { .. } => true,
@@ -88,8 +94,14 @@ impl TransferError {
             Self::NoChain { .. } => Some(
                 "copy the bundle anew: `trust/`, `signatures/` and `manifest.json` belong on every medium".into(),
             ),
-            Self::Unapproved { source: TrustError::NotEnough { .. } | TrustError::Signature(_), .. } => Some(
-                "each approver runs `chantal bundle approve DIR`; a signature that was written elsewhere with `--out FILE` is imported with the bundle: `chantal import DIR FILE`".into(),
+            Self::Unapproved { source: TrustError::NotEnough { .. } | TrustError::Signature(_), others, .. } => Some(format!(
+                "who has not approved it yet ({}) runs `chantal bundle approve DIR`; a signature that was written elsewhere with \
+                 `--out FILE` is imported with the bundle: `chantal import DIR FILE`",
+                List(others)
+            )),
+            Self::Untrusted { source: TrustError::Chain(ChainError::Older { .. }), .. } => Some(
+                "it was made before the keys changed: what the collector exports now (`chantal export`) is believed; `chantal bundle inspect` \
+                 still shows what this one is".into(),
             ),
             Self::OwnTrust { source: TrustError::Chain(ChainError::NotSigned { .. } | ChainError::NotOwned { .. }) } => Some(
                 "each root key signs by `chantal trust sign DRAFT`; a draft that was changed after it was signed is signed by nobody: \
@@ -115,9 +127,18 @@ impl TransferError {
                 "`chantal trust show` lists whose signatures count here: the key of `{collector}` is added by `chantal trust add`; \
                  whoever hands the repository on must have imported it from a bundle of `{collector}`"
             )),
+            Self::OldOrigin { collector, .. } => Some(format!(
+                "whoever made this bundle sends what `{collector}` replaced since: ask them why; a bundle of the newest state is taken"
+            )),
             Self::Altered { path, .. } if is_review(path) => Some(
                 "copy it again, or remove it: an import makes the review anew from the index. If somebody has read this one, compare \
                  it with the good one first, as it may have been altered on the way".into(),
+            ),
+            Self::ManyBundles { path, .. } => Some(format!("name one of them: `{}/NAME`", path.display())),
+            Self::Unwritable(ManifestError::Limit { .. }) => Some(
+                "let less travel: give the site fewer repositories in the configuration, or delete snapshots that it need not get \
+                 (`chantal snapshot delete`)"
+                    .into(),
             ),
             Self::OtherProof { .. } => Some("copy the directory `origin` of the bundle again".into()),
             Self::NothingThere { .. } => Some("`chantal sync` first".into()),
@@ -170,6 +191,10 @@ impl TransferError {
             Self::WrongSite { addressee, .. } => {
                 Some(format!("carry it to site `{addressee}`, or export to this one"))
             }
+            Self::OtherCollector { repository, by, .. } => Some(format!(
+                "where `{repository}` is to come from `{by}` from now on, say so here: `repositories: [{{ name: {repository}, verify: {{ origin: {by} }} }}]`; \
+                 otherwise one of the two wants another name on its collector"
+            )),
             Self::OwnRepository { repository, .. } => Some(format!(
                 "rename one of the two repositories `{repository}`: a site either syncs one or receives it"
             )),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chantal_contract::{Digest, Name};
+use chantal_contract::{Digest, Name, SiteName};
 
 use crate::store::Address;
 
@@ -38,6 +38,14 @@ impl<T: fmt::Display> fmt::Display for List<'_, T> {
             0..=5 => Ok(()),
             more => write!(f, " and {} more", more - 5),
         }
+    }
+}
+
+/// Says whose a bundle says that it is.
+pub(super) fn claim(collector: Option<&SiteName>) -> String {
+    match collector {
+        Some(collector) => format!("it says that it is of collector `{collector}`, which is"),
+        None => "its trust chain is of".into(),
     }
 }
 

@@ -3,15 +3,15 @@
 use std::{
     fs::{File, OpenOptions},
     io::{ErrorKind, Read},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
 use chantal_bundle::sums::Sums;
 use chantal_contract::Digest;
-use rustix::fs::{Advice, OFlags, fadvise};
+use rustix::fs::{Advice, fadvise};
 use sha2::{Digest as _, Sha256};
 
+use super::direct::{self, Room};
 use crate::{
     report::{Event as Report, Reporter},
     transfer::TransferError,
@@ -19,8 +19,6 @@ use crate::{
 
 /// Bytes that are read at once; a multiple of every block size.
 const PIECE: usize = 1 << 20;
-/// What an address must be a multiple of to be read past the page cache.
-const ALIGNED: usize = 4096;
 
 /// Reads every file of a bundle that was written to `dir` and synced, and refuses one whose bytes are others.
 pub(in crate::transfer) fn compare(
@@ -52,19 +50,14 @@ fn read_back(path: &Path, passed: &mut dyn FnMut(usize)) -> Result<Digest, Trans
     let plain = File::open(path).map_err(io)?;
     // Synced pages are clean, so that they can be dropped; where they are not, the next line still reads the medium.
     let _ = fadvise(&plain, 0, None, Advice::DontNeed);
-    let direct = i32::try_from(OFlags::DIRECT.bits()).unwrap_or(0);
-    // Not every file system can.
-    let direct = OpenOptions::new().read(true).custom_flags(direct).open(path);
-    let mut room = vec![0; PIECE + ALIGNED];
-    let at = room.as_ptr().align_offset(ALIGNED).min(ALIGNED);
-    let room = room.get_mut(at..at + PIECE).unwrap_or_default();
-    if let Ok(file) = direct {
-        match hash(file, room, passed) {
+    let mut room = Room::new(PIECE);
+    if let Ok(file) = direct::open(OpenOptions::new().read(true), path) {
+        match hash(file, room.all(), passed) {
             Err(error) if error.kind() == ErrorKind::InvalidInput => {}
             other => return other.map_err(io),
         }
     }
-    hash(plain, room, passed).map_err(io)
+    hash(plain, room.all(), passed).map_err(io)
 }
 
 fn hash(mut file: File, room: &mut [u8], passed: &mut dyn FnMut(usize)) -> std::io::Result<Digest> {

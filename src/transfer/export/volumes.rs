@@ -1,8 +1,8 @@
 //! Volumes on disk: a line of threads, each of which does one thing to the bytes and hands them on.
 //!
-//! The packer reads and hashes blobs; then one thread makes frames, cuts them into cells and hashes these, one sums the volume,
-//! one writes it, and one sees to it that the medium keeps up. Behind the first two, bytes travel as whole cells in their
-//! order: what wants to see every cell as it is written takes its place in that line.
+//! The packer reads and hashes blobs; then one thread makes frames, cuts them into cells and hashes these and the volume, one
+//! writes it, and one sees to it that the medium keeps up. Behind the first two, bytes travel as whole cells in their order:
+//! what wants to see every cell as it is written takes its place in that line.
 
 mod cut;
 mod members;
@@ -22,11 +22,10 @@ use chantal_bundle::{
     manifest::VolumeFile,
     volume::Volumes,
 };
-use chantal_contract::{Digest, Measured};
-use sha2::{Digest as _, Sha256};
+use chantal_contract::Digest;
 
-use self::cut::Cutter;
-pub(super) use self::members::MemberSpool;
+use self::cut::{Cell, Cutter};
+pub(super) use self::{members::MemberSpool, write::Cache};
 use crate::transfer::TransferError;
 
 /// Frames that wait between two threads; those in hand come on top, of 8 MiB each.
@@ -42,15 +41,9 @@ enum Work {
 }
 
 /// What travels behind the frames: whole cells, of which only a volume's last may be shorter, and its end.
-enum Flow<E> {
-    Cell(Vec<u8>),
-    End(E),
-}
-
-/// The end of a volume whose cells are known.
-struct Cut {
-    number: VolumeNumber,
-    cells: Vec<Digest>,
+enum Flow {
+    Cell(Cell),
+    End(Done),
 }
 
 /// A volume that is whole and synced.
@@ -74,7 +67,6 @@ pub(super) struct Press<'scope> {
     work: SyncSender<Work>,
     spare: Receiver<Vec<u8>>,
     encoder: Handle<'scope, ()>,
-    summer: Handle<'scope, ()>,
     writer: Handle<'scope, Vec<Done>>,
     members: MemberSpool,
 }
@@ -86,26 +78,24 @@ impl<'scope> Press<'scope> {
         dir: &'env Path,
         tmp: &Path,
         cell: NonZeroU32,
+        cache: Cache,
     ) -> Result<Self, TransferError> {
         let (work, queue) = sync_channel(FRAMES);
         let (recycle, spare) = channel();
         let (cut, cells) = sync_channel(CELLS);
-        let (summed, ready) = sync_channel(CELLS);
         let (used, reusable) = channel();
         let cutter = Cutter::new(cell, cut, reusable);
         let encoder = scope.spawn(move || encode(dir, &queue, cutter, &recycle));
-        let summer = scope.spawn(move || sum(&cells, &summed));
-        let writer = scope.spawn(move || write::write(scope, dir, &ready, &used));
-        Ok(Self { work, spare, encoder, summer, writer, members: MemberSpool::new(tmp)? })
+        let writer = scope.spawn(move || write::write(scope, dir, &cells, &used, cache));
+        Ok(Self { work, spare, encoder, writer, members: MemberSpool::new(tmp)? })
     }
 
     /// Waits for the threads and returns the volumes with their members.
     pub fn finish(self) -> Result<(Vec<Done>, MemberSpool), TransferError> {
         drop(self.work);
-        let (encoded, summed) = (join(self.encoder), join(self.summer));
+        let encoded = join(self.encoder);
         // Errors from the end of the line come first: they are why those before found nobody to hand to.
         let done = join(self.writer)?;
-        summed?;
         encoded?;
         Ok((done, self.members))
     }
@@ -164,27 +154,6 @@ fn encode(
             }
             Work::End(number) => cutter.end(number).map_err(io)?,
         }
-    }
-    Ok(())
-}
-
-/// Hashes whole volumes.
-fn sum(cells: &Receiver<Flow<Cut>>, summed: &SyncSender<Flow<Done>>) -> Result<(), TransferError> {
-    let (mut hash, mut size) = (Sha256::new(), 0);
-    while let Ok(flow) = cells.recv() {
-        let flow = match flow {
-            Flow::Cell(cell) => {
-                hash.update(&cell);
-                size += cell.len() as u64;
-                Flow::Cell(cell)
-            }
-            Flow::End(Cut { number, cells }) => {
-                let measured = Measured { sha256: Digest::from_bytes(hash.finalize_reset().into()), size };
-                size = 0;
-                Flow::End(Done { entry: VolumeEntry { number, measured }, cells })
-            }
-        };
-        summed.send(flow).map_err(|_| TransferError::Interrupted)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chantal_bundle::{
     VolumeNumber,
     delta::{Edit, Lines, Nothing, Patch, PatchError, TextLines},
-    index::{Item, Member, ReviewLine, Totals, VolumeEntry},
+    index::{Item, Member, ReviewLine},
     manifest::CarriedState,
 };
 use chantal_contract::{Digest, Header, Name};
@@ -16,6 +16,7 @@ use crate::{
     transfer::{
         TransferError,
         content::{self, EVIDENCE_BYTES},
+        counts::Counted,
         sorter::{Entry, Sorted, Sorter},
         survey::ReviewSum,
     },
@@ -36,6 +37,8 @@ pub(super) struct Survey {
 pub(super) struct Missing {
     /// Volumes of which some blob is not in the pool, with the number of such blobs.
     pub volumes: BTreeMap<VolumeNumber, u64>,
+    /// Bytes of what is to be read.
+    pub content: u64,
     /// Bytes that will have to be written.
     pub bytes: u64,
 }
@@ -46,6 +49,7 @@ impl Missing {
         *self.volumes.entry(volume).or_default() += 1;
         // A part is kept until its blob is whole.
         let times = if member.part.is_some() { 2 } else { 1 };
+        self.content = self.content.saturating_add(member.content().size);
         self.bytes = self.bytes.saturating_add(member.content().size.saturating_mul(times));
     }
 }
@@ -63,6 +67,7 @@ pub(super) fn rebuild(job: &Job<'_>) -> Result<Survey, TransferError> {
         missing: Missing::default(),
         reviews: Vec::new(),
         volume: None,
+        counted: Counted::new(job.manifest()),
     };
     let mut index = job.index()?;
     while let Some(item) = index.next_item().map_err(|e| job.of_index(e))? {
@@ -130,10 +135,12 @@ struct Work<'a> {
     missing: Missing,
     reviews: Vec<ReviewSum>,
     volume: Option<VolumeNumber>,
+    counted: Counted<'a>,
 }
 
 impl Work<'_> {
     fn item(&mut self, item: Item<'_>) -> Result<(), TransferError> {
+        self.counted.see(&item)?;
         match item {
             Item::First(line) => return self.first(line),
             Item::Removed(line) => return self.edit(Edit::Removed(line)),
@@ -151,9 +158,12 @@ impl Work<'_> {
                 Ok(())
             }
             Item::Record { bytes, .. } => Ok(self.records.add(bytes).map(drop)?),
-            Item::Volume(entry) => self.begin_volume(&entry),
+            Item::Volume(entry) => {
+                self.volume = Some(entry.number);
+                Ok(())
+            }
             Item::Member(member) => self.member(&member),
-            Item::End(totals) => self.end(totals),
+            Item::End(_) => self.expect_evidence(),
             _ => Ok(()),
         }
     }
@@ -288,18 +298,6 @@ impl Work<'_> {
         }
     }
 
-    fn begin_volume(&mut self, entry: &VolumeEntry) -> Result<(), TransferError> {
-        let mut listed = self.job.manifest().volumes().filter(|(number, _)| *number == entry.number);
-        let same = listed.next().is_some_and(|(_, file)| {
-            (file.size.get(), file.sha256) == (entry.measured.size, entry.measured.sha256)
-        });
-        if !same {
-            return Err(self.job.contradiction("the volumes"));
-        }
-        self.volume = Some(entry.number);
-        Ok(())
-    }
-
     fn member(&mut self, member: &Member) -> Result<(), TransferError> {
         let (blob, content) = (member.blob, member.content());
         self.listed.push(Entry { digest: blob.sha256, size: blob.size, tag: 0 })?;
@@ -308,16 +306,6 @@ impl Work<'_> {
             self.missing.add(volume, member);
         }
         Ok(())
-    }
-
-    fn end(&mut self, totals: Totals) -> Result<(), TransferError> {
-        self.expect_evidence()?;
-        let manifest = self.job.manifest();
-        let agrees = totals.states == manifest.states.len() as u64
-            && totals.volumes == manifest.volumes.len() as u64
-            && totals.records == manifest.counts.records
-            && totals.blobs == manifest.counts.blobs;
-        if agrees { Ok(()) } else { Err(self.job.contradiction("the counts")) }
     }
 
     fn patch(&self, source: PatchError) -> TransferError {

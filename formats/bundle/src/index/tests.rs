@@ -4,7 +4,10 @@ use super::{
     review::{ListedPackage, Side, Signer, SignerKind},
     *,
 };
-use crate::delta::Edit;
+use crate::{
+    delta::Edit,
+    frame::tests::{RAW, frame},
+};
 use chantal_contract::{
     Advisory, Fingerprint, Group, Key,
     limits::{
@@ -186,6 +189,33 @@ fn a_bomb_is_not_unpacked() {
     text.extend([b'a'; 100]);
     let (packed, size) = squeezed(&text);
     assert!(matches!(read_all(&packed, size), Err(IndexError::Record { line: 3, .. })));
+}
+
+#[test]
+fn the_file_is_zstd_frames_and_nothing_else() {
+    let (bytes, open_size) = sample();
+    let plain = zstd::decode_all(&*bytes).unwrap();
+    let good = read_all(&bytes, open_size).unwrap();
+    let stored =
+        |fields: &[u8], text: &[u8]| frame(fields, &[(RAW, u32::try_from(text.len()).unwrap(), text)]);
+    let window = WINDOW_LOG as u8 - 10 << 3;
+    for (descriptor, fits) in [(window - 1, true), (window, true), (window + 1, false), (0xff, false)] {
+        let read = read_all(&stored(&[0, descriptor], &plain), open_size);
+        assert_eq!(read.is_ok(), fits, "window descriptor {descriptor:#04x}");
+    }
+    let parts = [stored(&[0, window], &plain[..100]), stored(&[0, window], &plain[100..])];
+    assert_eq!(read_all(&parts.concat(), open_size).unwrap(), good);
+    for low in 0..16_u8 {
+        let skippable = [&[0x50 | low, 0x2a, 0x4d, 0x18, 6, 0, 0, 0][..], b"secret"].concat();
+        for hiding in [
+            [&*skippable, &parts[0], &parts[1]].concat(),
+            [&*parts[0], &skippable, &parts[1]].concat(),
+            [&*parts[0], &parts[1], &skippable].concat(),
+        ] {
+            assert!(matches!(read_all(&hiding, open_size), Err(IndexError::Io(_))), "{low}");
+        }
+    }
+    assert!(read_all(&stored(&[1, window, 7], &plain), open_size).is_err(), "it asks for a dictionary");
 }
 
 #[test]

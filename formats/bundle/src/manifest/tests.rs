@@ -1,8 +1,8 @@
 use super::*;
 use crate::parity::{ParityFile, ParityGroup};
 use chantal_contract::limits::{
-    BUNDLE_STATES, CELL_BYTES_LEAST, PROOF_BYTES, REVIEW_HTML_BYTES, REVIEW_JSON_BYTES, STATE_NAMES,
-    VOLUME_BYTES, VOLUMES,
+    BUNDLE_INDEX_BYTES, BUNDLE_INDEX_OPEN_BYTES, BUNDLE_STATES, CELL_BYTES_LEAST, PROOF_BYTES, RATIO,
+    RATIO_FREE_BYTES, REVIEW_HTML_BYTES, REVIEW_JSON_BYTES, STATE_NAMES, VOLUME_BYTES, VOLUMES,
 };
 
 fn name(text: &str) -> Name {
@@ -214,6 +214,21 @@ fn counts_keep_their_limits() {
     };
     sized(VOLUME_BYTES).unwrap();
     assert!(sized(VOLUME_BYTES + 1).is_err());
+    let opening = |size: u64, open: u64| {
+        let mut manifest = sample();
+        (manifest.index.size, manifest.index.open_size) = (size, open);
+        manifest.parity = None;
+        manifest.encode()
+    };
+    for (size, open) in [(1, RATIO_FREE_BYTES), (1 << 20, RATIO << 20)] {
+        opening(size, open - 1).unwrap();
+        opening(size, open).unwrap();
+        assert!(matches!(opening(size, open + 1), Err(ManifestError::Rule(_))), "{open}");
+    }
+    // whatever it says of its size
+    opening(BUNDLE_INDEX_BYTES, BUNDLE_INDEX_OPEN_BYTES).unwrap();
+    assert!(opening(BUNDLE_INDEX_BYTES, BUNDLE_INDEX_OPEN_BYTES + 1).is_err());
+    assert!(opening(BUNDLE_INDEX_BYTES + 1, 1).is_err());
     let reviewed = |json: u64, html: u64| {
         let mut manifest = sample();
         (manifest.review.json.size, manifest.review.html.size) = (json, html);

@@ -140,16 +140,22 @@ fn a_chain_is_followed() {
     third.keys.retain(|k| k.key != key(1));
     third.revoked.push(Revocation { key: key(1).fingerprint(), version: 3 });
     let links = [link(&first(), &[1]), link(&second(), &[1]), link(&third, &[2])];
-    let new = extend(&first(), &links, &check).unwrap();
+    let new = extend(&first(), &links, &check).whole().unwrap();
     assert_eq!(new, [second(), third.clone()]);
-    assert!(extend(&third, &links, &check).unwrap().is_empty());
-    assert!(matches!(extend(&third, &links[..2], &check), Err(ChainError::Older { found: 2, accepted: 3 })));
+    assert!(extend(&third, &links, &check).whole().unwrap().is_empty());
+    let older = extend(&third, &links[..2], &check).whole();
+    assert!(matches!(older, Err(ChainError::Older { found: 2, accepted: 3 })));
+    // what comes before the fault counts, and nothing behind it
+    let unsigned = [&links[..2], &[link(&third, &[])], &links[2..]].concat();
+    let Extension { versions, fault } = extend(&first(), &unsigned, &check);
+    assert_eq!(versions, [second()]);
+    assert!(matches!(fault, Some(ChainError::NotSigned { version: 3, .. })), "{fault:?}");
 }
 
 #[test]
 fn a_broken_chain_is_refused() {
     let refused = |next: &TrustDocument, signers: &[u8]| {
-        extend(&first(), &[link(&first(), &[1]), link(next, signers)], &check).unwrap_err()
+        extend(&first(), &[link(&first(), &[1]), link(next, signers)], &check).whole().unwrap_err()
     };
     assert!(matches!(refused(&second(), &[]), ChainError::NotSigned { version: 2, signed: 0, threshold: 1 }));
     assert!(matches!(refused(&second(), &[2]), ChainError::NotSigned { .. }));
@@ -166,10 +172,10 @@ fn a_broken_chain_is_refused() {
     own.thresholds.root = 2;
     assert!(matches!(refused(&own, &[1]), ChainError::NotOwned { version: 2 }));
     assert!(matches!(refused(&second(), &[1; SIGNATURES + 1]), ChainError::Signatures { .. }));
-    let unsigned = extend(&first(), &[link(&first(), &[2])], &check);
+    let unsigned = extend(&first(), &[link(&first(), &[2])], &check).whole();
     assert!(matches!(unsigned, Err(ChainError::NotOwned { version: 1 })));
     let forked = [link(&TrustDocument::first(site("hq"), key(9)), &[9])];
-    assert!(matches!(extend(&first(), &forked, &check), Err(ChainError::Forked { version: 1, .. })));
+    assert!(matches!(extend(&first(), &forked, &check).whole(), Err(ChainError::Forked { version: 1, .. })));
 }
 
 #[test]
@@ -180,7 +186,7 @@ fn a_revocation_is_never_taken_back_or_dated_back() {
     third.version = 3;
     third.revoked.clear();
     let run = |third: &TrustDocument| {
-        extend(&first(), &[link(&first(), &[1]), link(&second, &[1]), link(third, &[1])], &check)
+        extend(&first(), &[link(&first(), &[1]), link(&second, &[1]), link(third, &[1])], &check).whole()
     };
     assert!(matches!(run(&third), Err(ChainError::Step { version: 3, .. })));
     third.revoked = vec![

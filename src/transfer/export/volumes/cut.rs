@@ -1,4 +1,4 @@
-//! Cuts a volume into its cells.
+//! Cuts a volume into its cells, and hashes both.
 
 use std::{
     io::{self, Write},
@@ -7,63 +7,91 @@ use std::{
     sync::mpsc::{Receiver, SyncSender},
 };
 
-use chantal_bundle::VolumeNumber;
-use chantal_contract::Digest;
+use chantal_bundle::{VolumeNumber, index::VolumeEntry};
+use chantal_contract::{Digest, Measured};
+use sha2::{Digest as _, Sha256};
 
-use super::{Cut, Flow};
+use super::{Done, Flow};
+use crate::transfer::export::direct::Room;
 
-/// Takes a volume's bytes, hashes them cell by cell, and hands whole cells on.
+/// Bytes that one hash takes before the other does: a block of SHA-256. So short, that the processor works on both at once.
+const TURN: usize = 64;
+
+/// A cell, or as much of it as there is.
+pub struct Cell {
+    room: Room,
+    filled: usize,
+}
+
+impl Cell {
+    /// Returns its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.room.first(self.filled)
+    }
+}
+
+/// Takes a volume's bytes, hashes them whole and cell by cell, and hands whole cells on.
 pub struct Cutter {
-    cell: usize,
-    current: Vec<u8>,
+    size: usize,
+    current: Cell,
     cells: Vec<Digest>,
-    out: SyncSender<Flow<Cut>>,
+    volume: Sha256,
+    out: SyncSender<Flow>,
     /// Cells that were used: allocating them anew costs more than filling them.
-    spare: Receiver<Vec<u8>>,
+    spare: Receiver<Cell>,
 }
 
 impl Cutter {
     /// Cuts cells of `cell` bytes.
-    pub fn new(cell: NonZeroU32, out: SyncSender<Flow<Cut>>, spare: Receiver<Vec<u8>>) -> Self {
-        Self { cell: cell.get() as usize, current: Vec::new(), cells: Vec::new(), out, spare }
+    pub fn new(cell: NonZeroU32, out: SyncSender<Flow>, spare: Receiver<Cell>) -> Self {
+        let size = cell.get() as usize;
+        let current = Cell { room: Room::new(size), filled: 0 };
+        Self { size, current, cells: Vec::new(), volume: Sha256::new(), out, spare }
     }
 
     /// Returns how many bytes the current volume has.
     pub fn size(&self) -> u64 {
-        self.cells.len() as u64 * self.cell as u64 + self.current.len() as u64
+        self.cells.len() as u64 * self.size as u64 + self.current.filled as u64
     }
 
     /// Ends the current volume.
     pub fn end(&mut self, number: VolumeNumber) -> io::Result<()> {
-        if !self.current.is_empty() {
+        let size = self.size();
+        if self.current.filled > 0 {
             self.hand_over()?;
         }
         let cells = mem::take(&mut self.cells);
-        self.send(Flow::End(Cut { number, cells }))
+        let sha256 = Digest::from_bytes(self.volume.finalize_reset().into());
+        let entry = VolumeEntry { number, measured: Measured { sha256, size } };
+        self.send(Flow::End(Done { entry, cells }))
     }
 
     fn hand_over(&mut self) -> io::Result<()> {
-        self.cells.push(Digest::of(&self.current));
-        let mut next = self.spare.try_recv().unwrap_or_default();
-        next.clear();
-        let cell = mem::replace(&mut self.current, next);
+        let mut hash = Sha256::new();
+        for turn in self.current.bytes().chunks(TURN) {
+            hash.update(turn);
+            self.volume.update(turn);
+        }
+        self.cells.push(Digest::from_bytes(hash.finalize().into()));
+        let room = self.spare.try_recv().map_or_else(|_| Room::new(self.size), |used| used.room);
+        let cell = mem::replace(&mut self.current, Cell { room, filled: 0 });
         self.send(Flow::Cell(cell))
     }
 
-    fn send(&self, flow: Flow<Cut>) -> io::Result<()> {
+    fn send(&self, flow: Flow) -> io::Result<()> {
         // Why the next thread ended is known there.
         self.out.send(flow).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 impl Write for Cutter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (now, _) = bytes.split_at(bytes.len().min(self.cell - self.current.len()));
-        self.current.reserve_exact(self.cell - self.current.len());
-        self.current.extend_from_slice(now);
-        if self.current.len() == self.cell {
+        let Cell { room, filled } = &mut self.current;
+        let n = room.all().get_mut(*filled..).unwrap_or_default().write(bytes)?;
+        *filled += n;
+        if *filled == self.size {
             self.hand_over()?;
         }
-        Ok(now.len())
+        Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -92,14 +120,16 @@ mod tests {
                 assert_eq!(cutter.size(), length as u64);
                 cutter.end(VolumeNumber::new(volume).unwrap()).unwrap();
                 let mut seen = Vec::new();
-                let digests = loop {
+                let done = loop {
                     match cells.recv().unwrap() {
-                        Flow::Cell(cell) => seen.push(cell),
-                        Flow::End(cut) => break cut.cells,
+                        Flow::Cell(cell) => seen.push(cell.bytes().to_vec()),
+                        Flow::End(done) => break done,
                     }
                 };
+                let whole = Measured { sha256: Digest::of(&bytes[..length]), size: length as u64 };
+                assert_eq!((u64::from(done.entry.number.get()), done.entry.measured), (volume, whole));
                 assert_eq!(seen, bytes[..length].chunks(16).map(<[u8]>::to_vec).collect::<Vec<_>>());
-                assert_eq!(digests, seen.iter().map(|cell| Digest::of(cell)).collect::<Vec<_>>());
+                assert_eq!(done.cells, seen.iter().map(|cell| Digest::of(cell)).collect::<Vec<_>>());
             }
         }
     }
