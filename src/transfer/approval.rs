@@ -222,7 +222,7 @@ fn unapproved(
 ) -> TransferError {
     let keys = document.keys_of(TrustRole::Approver).map(PublicKey::fingerprint);
     let others = keys.filter(|key| !good.contains(key)).collect();
-    TransferError::Unapproved { bundle, source, others }
+    TransferError::Unapproved { bundle, source: Box::new(source), others }
 }
 
 /// A signature that came without a bundle.

@@ -19,7 +19,7 @@ use chantal_bundle::{
     proof::ProofError,
     volume::{PackError, UnpackError},
 };
-use chantal_contract::{Digest, Mismatch, Name, SiteName};
+use chantal_contract::{Digest, Mismatch, Name, SiteName, limits::GROUP_BYTES};
 
 pub use shown::MissingBase;
 
@@ -293,15 +293,44 @@ pub enum TransferError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// What a state changes here is more than its review, which was made against another state, shows.
+    #[error(
+        "{bundle} changes what its review does not show, as that is of another state than this site holds: {what}{}",
+        if *more > 0 { format!(", and {more} more") } else { String::new() }
+    )]
+    NotShown {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+        /// The first such thing, in words.
+        what: String,
+        /// How many more there are.
+        more: u64,
+        /// This site.
+        site: SiteName,
+        /// The newest bundle of the stream that was imported here.
+        since: Option<String>,
+    },
+    /// A group of packages is larger than a review looks at.
+    #[error(
+        "{bundle}: `{repository}` has more than {GROUP_BYTES} bytes of packages that are versions of one"
+    )]
+    LargeGroup {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: String,
+    },
     /// Too few have approved a bundle, or an approval is none.
     #[error("{bundle} is not approved: {source}")]
     Unapproved {
         /// The bundle.
         bundle: BundleName,
         /// Why.
-        source: TrustError,
+        source: Box<TrustError>,
         /// Approvers who have not signed.
-        others: Vec<KeyFingerprint>,
+        others: Box<[KeyFingerprint]>,
     },
     /// The key may not approve bundles.
     #[error(

@@ -10,6 +10,7 @@ mod heal;
 mod prepare;
 mod rebuild;
 mod reviewed;
+mod shown;
 mod trial;
 
 use std::{

@@ -58,6 +58,7 @@ fn media_are_verified_together_and_each_bundle_is_answered() {
     let bad = all.join("hq.plant-7-e01-000000");
     copy(&bundle, &bad);
     fs::write(bad.join("manifest.json"), "{}").unwrap();
+    fs::remove_dir_all(bad.join("copy")).unwrap();
     for verb in ["verify", "inspect"] {
         let said = world.plant.fails(3, ["bundle", verb, path(&all)]);
         assert!(said.contains("hq.plant-7-e01-000001") && said.contains("000000` is not believed"), "{said}");
@@ -219,6 +220,11 @@ fn whose_a_bundle_is_is_said_and_one_from_before_a_rotation_can_be_looked_at() {
             "{said}"
         );
     }
+
+    // what a stolen key signed is not even shown
+    world.hq.ok(["trust", "rotate", "--revoke", "--yes"]);
+    let said = world.hq.fails(3, ["bundle", "inspect", path(&second)]);
+    assert!(said.contains("was revoked by trust document version 3"), "{said}");
 
     // a collector that nobody here trusts is named by what it says of itself
     let upstreams = fs::read_to_string(world.hq.dir.join("chantal.yaml")).unwrap();

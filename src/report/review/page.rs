@@ -5,13 +5,13 @@
 
 mod facts;
 
-use std::{cmp::Ordering, mem};
+use std::{cmp::Ordering, collections::BTreeMap, mem};
 
 use askama::Template;
 use sha2::{Digest as _, Sha256};
 
 use self::facts::{Fact, about, facts};
-use super::{Change, Review, StateReview, What};
+use super::{Change, Review, StateReview, What, turns::Turns};
 use crate::report::human::{count, grouped, order, size};
 
 /// The version of the page's design: another text for the same review is another version.
@@ -25,14 +25,13 @@ const UNUSUAL: usize = 1_000;
 const ADVISORIES: usize = 5_000;
 /// Vulnerabilities that the page shows of one advisory.
 const REFERENCES: usize = 40;
-/// Bytes of text of packages that the page holds.
-const TEXT_BYTES: usize = 12 << 20;
+/// Bytes of text of the changes that the page shows.
+const ROW_BYTES: usize = 8 << 20;
+/// Bytes of text of the advisories that the page shows.
+const ADVISORY_BYTES: usize = 4 << 20;
 
 const STYLE: &str = include_str!("../../../templates/review.css");
 const SCRIPT: &str = include_str!("../../../templates/review.js");
-
-/// The kinds of changes, the gravest first.
-const KINDS: [What; 5] = [What::Downgraded, What::Replaced, What::Removed, What::Upgraded, What::Added];
 
 #[derive(Template)]
 #[template(path = "review.html")]
@@ -125,7 +124,7 @@ pub fn render(review: &Review) -> Result<Vec<u8>, askama::Error> {
     let item =
         |unusual: &&super::Unusual| Item { heading: unusual.heading(), text: shown(&unusual.to_string()) };
     let hidden = review.unusual_omitted + review.unusual.len().saturating_sub(UNUSUAL) as u64;
-    let mut room = Room { rows: ROWS, advisories: ADVISORIES, text: TEXT_BYTES };
+    let mut room = Room { rows: chosen(review), advisories: ADVISORIES, text: ADVISORY_BYTES };
     let page = Page {
         policy: format!(
             "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
@@ -157,7 +156,7 @@ pub fn render(review: &Review) -> Result<Vec<u8>, askama::Error> {
         unusual_more: (hidden > 0).then(|| format!("And {} more: see review.json.", grouped(hidden))),
         bars: bars(review),
         largest: largest(review),
-        kinds: KINDS.map(What::name),
+        kinds: What::ALL.map(What::name),
         states: (1..)
             .zip(&review.states)
             .map(|(n, state)| State::new(n, state, review.compared.is_some(), &mut room))
@@ -168,7 +167,7 @@ pub fn render(review: &Review) -> Result<Vec<u8>, askama::Error> {
 
 /// Returns the unusual things that the page shows; those of one kind in the order of their names.
 fn unusual(review: &Review) -> Vec<&super::Unusual> {
-    let mut found: Vec<_> = review.unusual.iter().take(UNUSUAL).collect();
+    let mut found = review.foremost(UNUSUAL);
     for same in found.chunk_by_mut(|a, b| mem::discriminant(*a) == mem::discriminant(*b)) {
         same.sort_by_cached_key(|unusual| Named(unusual.to_string()));
     }
@@ -243,7 +242,7 @@ fn bars(review: &Review) -> Vec<Bar> {
     let bar = |(number, state): (usize, &StateReview)| {
         let mut parts = Vec::new();
         let (mut x, mut words) = (0, Vec::new());
-        for what in KINDS.into_iter().rev() {
+        for what in What::ALL.into_iter().rev() {
             let found = of(&state.counts, what);
             if found > 0 {
                 // what is there is seen, however little it is
@@ -284,9 +283,44 @@ fn anchor(number: usize) -> String {
 
 /// What the page has left to show.
 struct Room {
-    rows: usize,
+    /// The rows of each state, by its number from 0: the gravest first.
+    rows: BTreeMap<usize, Vec<Row>>,
     advisories: usize,
+    /// Bytes of advisories.
     text: usize,
+}
+
+/// Chooses the changes that the page shows, of all states together.
+fn chosen(review: &Review) -> BTreeMap<usize, Vec<Row>> {
+    let mut turns = Turns::new(ROWS, ROW_BYTES);
+    for (n, state) in review.states.iter().enumerate() {
+        let mut changes: Vec<&Change> = state.changes.iter().collect();
+        changes.sort_by(|a, b| a.order(b));
+        for change in changes {
+            let texts =
+                [Some(&change.name), Some(&change.architecture), change.old.as_ref(), change.new.as_ref()];
+            let text = texts.into_iter().flatten().map(String::len).sum();
+            turns.push(change.lot(n), text, change);
+        }
+    }
+    let mut rows: BTreeMap<usize, Vec<Row>> = BTreeMap::new();
+    for (lot, changes, _) in turns.finish() {
+        rows.entry(lot.place).or_default().extend(changes.into_iter().map(Row::of));
+    }
+    rows
+}
+
+impl Row {
+    fn of(change: &Change) -> Self {
+        Self {
+            class: change.change.name(),
+            name: shown(&change.name),
+            architecture: shown(&change.architecture),
+            old: change.old.as_deref().map(shown).unwrap_or_default(),
+            new: change.new.as_deref().map(shown).unwrap_or_default(),
+            size: size(change.size),
+        }
+    }
 }
 
 impl State {
@@ -305,7 +339,7 @@ impl State {
         }
         tags.extend(state.names.iter().map(|name| format!("named {name}")));
         let mut more = Vec::new();
-        let rows = rows(state, room, &mut more);
+        let rows = rows(number.saturating_sub(1), state, room, &mut more);
         let advisories = advisories(state, room, &mut more);
         if rows.is_empty() && state.counts.all() == 0 {
             more.push("No package changes.".into());
@@ -324,29 +358,10 @@ impl State {
     }
 }
 
-fn rows(state: &StateReview, room: &mut Room, more: &mut Vec<String>) -> Vec<Row> {
-    let mut changes: Vec<&Change> = state.changes.iter().collect();
-    let rank = |what: What| KINDS.iter().position(|kind| *kind == what);
-    changes.sort_by(|a, b| rank(a.change).cmp(&rank(b.change)).then_with(|| a.order(b)));
-    let mut rows = Vec::new();
-    for change in &changes {
-        let row = Row {
-            class: change.change.name(),
-            name: shown(&change.name),
-            architecture: shown(&change.architecture),
-            old: change.old.as_deref().map(shown).unwrap_or_default(),
-            new: change.new.as_deref().map(shown).unwrap_or_default(),
-            size: size(change.size),
-        };
-        let text = row.name.len() + row.architecture.len() + row.old.len() + row.new.len();
-        if room.rows == 0 || room.text < text {
-            break;
-        }
-        room.rows -= 1;
-        room.text -= text;
-        rows.push(row);
-    }
-    let unseen = (changes.len() - rows.len()) as u64;
+/// Takes the rows of a state, and says how many changes have none.
+fn rows(number: usize, state: &StateReview, room: &mut Room, more: &mut Vec<String>) -> Vec<Row> {
+    let rows = room.rows.remove(&number).unwrap_or_default();
+    let unseen = state.changes.len().saturating_sub(rows.len()) as u64;
     if unseen + state.changes_omitted > 0 {
         let named = if unseen > 0 { " review.json names more of them." } else { "" };
         more.push(format!(

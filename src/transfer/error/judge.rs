@@ -34,6 +34,8 @@ impl TransferError {
             | Self::Unapproved { .. }
             | Self::NoApprover { .. }
             | Self::OtherPackages { .. }
+            | Self::NotShown { .. }
+            | Self::LargeGroup { .. }
             | Self::NoTrust { .. }
             | Self::NoChain { .. }
             | Self::Manifest { .. }
@@ -94,7 +96,8 @@ impl TransferError {
             Self::NoChain { .. } => Some(
                 "copy the bundle anew: `trust/`, `signatures/` and `manifest.json` belong on every medium".into(),
             ),
-            Self::Unapproved { source: TrustError::NotEnough { .. } | TrustError::Signature(_), others, .. } => Some(format!(
+            Self::Unapproved { source, others, .. }
+                if matches!(**source, TrustError::NotEnough { .. } | TrustError::Signature(_)) => Some(format!(
                 "who has not approved it yet ({}) runs `chantal bundle approve DIR`; a signature that was written elsewhere with \
                  `--out FILE` is imported with the bundle: `chantal import DIR FILE`",
                 List(others)
@@ -107,7 +110,8 @@ impl TransferError {
                 "each root key signs by `chantal trust sign DRAFT`; a draft that was changed after it was signed is signed by nobody: \
                  `--draft FILE` of the command that wrote it writes it anew".into(),
             ),
-            Self::OwnTrust { source } | Self::Untrusted { source, .. } | Self::Unapproved { source, .. } => source.hint(),
+            Self::Unapproved { source, .. } => source.hint(),
+            Self::OwnTrust { source } | Self::Untrusted { source, .. } => source.hint(),
             Self::NoApprover { .. } => Some(
                 "on the collector `chantal trust add KEYFILE --role approver` gives a key the role; the next bundle carries that".into(),
             ),
@@ -119,6 +123,7 @@ impl TransferError {
             Self::OtherReview { .. } | Self::OtherPackages { .. } => Some(
                 "whoever made this bundle shows one thing and sends another: ask its collector, and trust neither until it is explained".into(),
             ),
+            Self::NotShown { site, since, .. } => Some(not_shown(site, since.as_deref())),
             Self::OtherReceipt { asked, .. } => Some(format!("give `--to {asked}`")),
             Self::Forgotten { site, .. } => Some(format!(
                 "`chantal export --to {site}` carries the present states, and all that they need"
@@ -224,6 +229,18 @@ fn own_keys(source: &TrustError) -> Option<String> {
 /// Tells whether a file is one of a bundle's review.
 fn is_review(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == manifest::REVIEW_HTML || name == manifest::REVIEW_JSON)
+}
+
+/// What helps where a review was made against another state than the one that is current here.
+fn not_shown(site: &SiteName, since: Option<&str>) -> String {
+    let without = since.map_or_else(String::new, |since| {
+        format!(" (without a way back, `chantal export --to {site} --since {since} --out DIR` there says the same)")
+    });
+    format!(
+        "`chantal receipt create --out FILE` here, then `chantal receipt apply FILE` and `chantal export --to {site} --out DIR` on the \
+         collector{without}: the next bundle starts from what is held here, and its review shows it. A collector that does not \
+         know what is held here was set back, or a thief made it: `chantal trust epoch` there begins anew"
+    )
 }
 
 /// What helps where a medium is gone, fails, or takes no writing.

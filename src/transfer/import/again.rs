@@ -154,7 +154,7 @@ impl Before<'_> {
         let subject = name.to_string();
         job.keep_front(dirs, media)?;
         if lack.lists {
-            rebuild::rebuild(&job)?;
+            rebuild::rebuild_again(&job)?;
             let text = "manifests, evidence lists or records that were missing here were made anew from it";
             reporter.event(Report::Warning { subject: &subject, text });
             // the evidence that is known again names further blobs

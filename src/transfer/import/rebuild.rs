@@ -1,6 +1,9 @@
 //! Rebuilds manifests, evidence lists and records from an index, and surveys what its volumes bring.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{Sink, sink},
+};
 
 use chantal_bundle::{
     VolumeNumber,
@@ -8,7 +11,10 @@ use chantal_bundle::{
     index::{Item, Member, ReviewLine},
     manifest::CarriedState,
 };
-use chantal_contract::{Digest, Header, Name};
+use chantal_contract::{
+    Digest, Header, Name,
+    manifest::{ManifestError, Writer},
+};
 
 use super::Job;
 use crate::{
@@ -54,10 +60,29 @@ impl Missing {
     }
 }
 
-/// Reads the whole index once; everything that it holds itself is durable afterwards.
+/// Reads the whole index once and applies every delta; everything that it holds itself is durable afterwards.
 pub(super) fn rebuild(job: &Job<'_>) -> Result<Survey, TransferError> {
+    read(job, Held::Proved)
+}
+
+/// Reads the index of a bundle that was imported, for what is missing here since: what its lists start from may be gone by now.
+pub(super) fn rebuild_again(job: &Job<'_>) -> Result<Survey, TransferError> {
+    read(job, Held::ReadOver)
+}
+
+/// What becomes of the delta of a list that the store has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// It is applied and compared like any other: the review is made of its lines.
+    Proved,
+    /// It was applied when the bundle was imported.
+    ReadOver,
+}
+
+fn read(job: &Job<'_>, held: Held) -> Result<Survey, TransferError> {
     let mut work = Work {
         job,
+        held,
         batch: job.store.pool().batch()?,
         records: job.store.packs().writer()?,
         building: Building::Nothing,
@@ -83,17 +108,44 @@ pub(super) fn rebuild(job: &Job<'_>) -> Result<Survey, TransferError> {
 /// The list that a delta builds.
 enum Building {
     Nothing,
-    /// The store has it: the delta is read over.
-    Known,
+    ReadOver,
     /// Its first line is due.
     Announced {
         base: Option<Digest>,
+        known: bool,
     },
     Manifest {
         patch: Patch<Box<dyn Lines>>,
-        writer: Box<ManifestWriter>,
+        to: To,
     },
     Evidence(EvidenceDelta),
+}
+
+/// Where the lines of a manifest go.
+enum To {
+    Store(Box<ManifestWriter>),
+    /// The store has it: they are only hashed.
+    Nowhere(Box<Writer<Sink>>),
+}
+
+impl To {
+    fn line(&mut self, line: &str) -> Result<(), Fault> {
+        match self {
+            Self::Store(writer) => Ok(writer.raw(line)?),
+            Self::Nowhere(writer) => writer.raw(line).map_err(of_hash),
+        }
+    }
+
+    fn finish(self) -> Result<Digest, StoreError> {
+        match self {
+            Self::Store(writer) => writer.finish(),
+            Self::Nowhere(writer) => Ok(writer.finish().0),
+        }
+    }
+}
+
+fn of_hash(source: ManifestError) -> Fault {
+    Fault::Patch(PatchError::Base(source.into()))
 }
 
 /// The delta of an evidence list; such lists are small enough to be built in memory.
@@ -126,6 +178,7 @@ impl EvidenceDelta {
 
 struct Work<'a> {
     job: &'a Job<'a>,
+    held: Held,
     batch: Batch,
     records: PackWriter,
     building: Building,
@@ -182,11 +235,12 @@ impl Work<'_> {
             return Err(self.job.contradiction("the states"));
         }
         let manifests = self.job.store.manifests();
-        if manifests.has(&manifest)? {
-            self.building = Building::Known;
+        let known = manifests.has(&manifest)?;
+        if known && self.held == Held::ReadOver {
+            self.building = Building::ReadOver;
             return self.expect_kind(manifests.open(&manifest)?.header());
         }
-        self.building = Building::Announced { base };
+        self.building = Building::Announced { base, known };
         Ok(())
     }
 
@@ -210,8 +264,8 @@ impl Work<'_> {
         if self.state.and_then(|s| s.evidence) != Some(list) {
             return Err(self.job.contradiction("an evidence list"));
         }
-        if self.batch.has(&list)?.is_some() {
-            self.building = Building::Known;
+        if self.held == Held::ReadOver && self.batch.has(&list)?.is_some() {
+            self.building = Building::ReadOver;
             return Ok(());
         }
         let base = match base {
@@ -233,7 +287,7 @@ impl Work<'_> {
         if let Building::Evidence(delta) = &mut self.building {
             line.clone_into(&mut delta.first);
         }
-        let Building::Announced { base } = self.building else { return Ok(()) };
+        let Building::Announced { base, known } = self.building else { return Ok(()) };
         let header = Header::parse_first_line(line).map_err(|e| self.patch(PatchError::Base(e.into())))?;
         self.expect_kind(&header)?;
         let manifests = self.job.store.manifests();
@@ -242,8 +296,13 @@ impl Work<'_> {
             None => Box::new(Nothing),
         };
         let patch = Patch::new(lines).map_err(|e| self.patch(e))?;
-        let writer = Box::new(manifests.writer(&header, base.as_ref())?);
-        self.building = Building::Manifest { patch, writer };
+        let to = if known {
+            let writer = Writer::new(sink(), &header).map_err(|e| self.fault(of_hash(e)))?;
+            To::Nowhere(Box::new(writer))
+        } else {
+            To::Store(Box::new(manifests.writer(&header, base.as_ref())?))
+        };
+        self.building = Building::Manifest { patch, to };
         Ok(())
     }
 
@@ -253,9 +312,9 @@ impl Work<'_> {
             content::need(line).map_err(|e| self.patch(PatchError::Base(e)))?;
         }
         match &mut self.building {
-            Building::Manifest { patch, writer } => patch
-                .edit::<Fault>(edit, &mut |line| Ok(writer.raw(line)?))
-                .map_err(|fault| self.fault(fault)),
+            Building::Manifest { patch, to } => {
+                patch.edit::<Fault>(edit, &mut |line| to.line(line)).map_err(|fault| self.fault(fault))
+            }
             Building::Evidence(delta) => {
                 let (added, line) = match edit {
                     Edit::Removed(line) => (false, line),
@@ -275,10 +334,10 @@ impl Work<'_> {
     /// Ends the list that a delta built and compares it with its name.
     fn finish_list(&mut self) -> Result<(), TransferError> {
         match std::mem::replace(&mut self.building, Building::Nothing) {
-            Building::Manifest { patch, mut writer } => {
-                let rest = patch.finish::<Fault>(&mut |line| Ok(writer.raw(line)?));
+            Building::Manifest { patch, mut to } => {
+                let rest = patch.finish::<Fault>(&mut |line| to.line(line));
                 rest.map_err(|fault| self.fault(fault))?;
-                let found = writer.finish()?;
+                let found = to.finish()?;
                 self.expect_same(self.state.map(|s| s.manifest), found)
             }
             Building::Evidence(delta) => {
@@ -287,7 +346,7 @@ impl Work<'_> {
                 self.batch.put(text.as_bytes())?;
                 Ok(())
             }
-            Building::Nothing | Building::Known | Building::Announced { .. } => Ok(()),
+            Building::Nothing | Building::ReadOver | Building::Announced { .. } => Ok(()),
         }
     }
 

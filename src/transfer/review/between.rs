@@ -54,14 +54,14 @@ pub fn between(
     for (repository, to) in b.chains {
         let Some(from) = a_chains.remove(&repository) else {
             let (repository, bundle) = (repository.to_string(), bundle.to_string());
-            remember(&mut work.review, Unusual::OnlyIn { repository, bundle });
+            remember(&mut work.chosen, Unusual::OnlyIn { repository, bundle });
             continue;
         };
         work.pair(&repository, from, to)?;
     }
     for repository in a_chains.into_keys() {
         let (repository, bundle) = (repository.to_string(), old_name.to_string());
-        remember(&mut work.review, Unusual::OnlyIn { repository, bundle });
+        remember(&mut work.chosen, Unusual::OnlyIn { repository, bundle });
     }
     let mut review = work.end();
     // what comes with the bundle alone says nothing of the difference
@@ -235,7 +235,7 @@ impl Work<'_> {
             (Counts::All, Counts::Nothing)
         } else {
             let repository = repository.to_string();
-            remember(&mut self.review, Unusual::Incomparable { repository });
+            remember(&mut self.chosen, Unusual::Incomparable { repository });
             return Ok(());
         };
         let mut open = Open::new(&to.newest, true);

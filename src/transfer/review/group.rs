@@ -6,12 +6,13 @@ use std::{
 };
 
 use chantal_bundle::index::review::{ListedPackage, Side};
-use chantal_contract::{Digest, Format, Key, Version, package::Group as GroupName};
+use chantal_contract::{
+    Digest, Format, Key, Version,
+    limits::{GROUP_BYTES, GROUP_PACKAGE_BYTES},
+    package::Group as GroupName,
+};
 
 use crate::report::review::{Change, What};
-
-/// Bytes of text of one group's lines; no repository has a package of so many versions.
-const TEXT_BYTES: usize = 64 << 20;
 
 /// The lines of a group.
 #[derive(Default)]
@@ -47,12 +48,17 @@ impl Group {
         self.name.as_ref().is_some_and(|name| name != group)
     }
 
+    /// Returns the group's name, once a line of it was taken.
+    pub fn name(&self) -> Option<&GroupName> {
+        self.name.as_ref()
+    }
+
     /// Takes a line; false where the group has more than is looked at.
     pub fn take(&mut self, side: Side, package: &ListedPackage) -> bool {
         self.name.get_or_insert_with(|| package.group.clone());
         let Key { name, version, architecture, variant } = &package.key;
-        self.text += 256 + name.len() + version.len() + architecture.len() + variant.len();
-        if self.text > TEXT_BYTES {
+        self.text += GROUP_PACKAGE_BYTES + name.len() + version.len() + architecture.len() + variant.len();
+        if self.text > GROUP_BYTES {
             return false;
         }
         match side {

@@ -1,5 +1,5 @@
-use chantal_bundle::index::review::ListedPackage;
-use chantal_contract::{Digest, Group as GroupName, Key as PackageKey};
+use chantal_bundle::index::review::{ListedPackage, Side, SignerKind};
+use chantal_contract::{Digest, Group as GroupName, Key as PackageKey, SiteName};
 
 use super::*;
 
@@ -128,4 +128,120 @@ fn other_keys_and_no_keys_are_unusual() {
     assert_eq!(signed(&[("A", Base), ("B", New)]), [changed]);
     let added = Unusual::KeyChanged { repository: repository(), gone: Vec::new(), new: vec!["B".into()] };
     assert_eq!(signed(&[("A", Both), ("B", New)]), [added]);
+}
+
+#[test]
+fn a_group_has_no_more_text_than_the_limit() {
+    use chantal_contract::limits::{GROUP_BYTES, GROUP_PACKAGE_BYTES};
+    // of every package but the last a 64 KiB, and of that what is left
+    let fits = |bytes: usize| {
+        let mut group = Group::default();
+        let mut left = bytes;
+        let each = 64 << 10;
+        std::iter::from_fn(|| {
+            let take = if left < 2 * each { left } else { each };
+            left -= take;
+            (take > 0).then(|| package("p", &"1".repeat(take - GROUP_PACKAGE_BYTES - "pamd64".len()), "a"))
+        })
+        .all(|package| group.take(Side::New, &package))
+    };
+    assert!(fits(GROUP_BYTES - 1) && fits(GROUP_BYTES));
+    assert!(!fits(GROUP_BYTES + 1));
+}
+
+/// A bundle of states without files, of which each tells of these packages.
+fn told_of(states: &[(&str, &[(Side, ListedPackage)])]) -> Result<Review, TransferError> {
+    use chantal_bundle::{Epoch, Sequence, manifest::*};
+    let header = chantal_contract::Header {
+        format: chantal_contract::Kind::Apt,
+        layout: 1,
+        mode: chantal_contract::Mode::Hosted,
+        options: serde_json::json!({ "suites": ["s"], "components": ["c"], "architectures": ["amd64"] }),
+    };
+    let (base, now) = (Digest::of(b"base"), Digest::of(b"now"));
+    let mut index = index::Writer::new(Vec::new(), NonZeroU32::new(CELL).unwrap()).unwrap();
+    let mut carried = Vec::new();
+    for (repository, packages) in states {
+        let repository: chantal_contract::Name = repository.parse().unwrap();
+        index.state(&repository, now, Some(base)).unwrap();
+        index.first(&header.first_line().unwrap()).unwrap();
+        index.review(&ReviewLine::Begin { base: 1, packages: 1 }).unwrap();
+        for (side, package) in *packages {
+            index.review(&ReviewLine::Package(*side, package.clone())).unwrap();
+        }
+        carried.push(CarriedState {
+            repository,
+            manifest: now,
+            base: Some(base),
+            evidence: None,
+            names: Vec::new(),
+            format: header.format,
+            mode: header.mode,
+            date: None,
+            valid_until: None,
+            files: 0,
+            bytes: 0,
+        });
+    }
+    let (bytes, open_size, _) = index.finish().unwrap();
+    let manifest = Manifest {
+        version: chantal_bundle::manifest::VERSION,
+        requires: Vec::new(),
+        collector: SiteName::new("hq").unwrap(),
+        site: SiteName::new("plant-7").unwrap(),
+        epoch: Epoch::FIRST,
+        sequence: Sequence::FIRST,
+        created: jiff::Timestamp::UNIX_EPOCH,
+        delivery: Delivery::Assumed,
+        expected_next_by: None,
+        trust: Vec::new(),
+        bases: Vec::new(),
+        presumed: Vec::new(),
+        states: carried,
+        index: IndexFile { size: bytes.len() as u64, sha256: Digest::of(&bytes), open_size },
+        review: crate::transfer::export::NO_REVIEW,
+        cell: CELL,
+        volumes: Vec::new(),
+        parity: None,
+        origins: Vec::new(),
+        counts: Counts::default(),
+    };
+    make(&manifest, bytes.as_slice(), open_size)
+}
+
+#[test]
+fn no_downgrade_is_hidden_behind_what_is_many() {
+    let many = UNUSUAL.max(CHANGES) + 1;
+    let mut replaced: Vec<(Side, ListedPackage)> = (0..many)
+        .flat_map(|n| {
+            let [a, b] = ["a", "b"].map(|bytes| package(&format!("p{n:06}"), "1", bytes));
+            [(Side::Base, a), (Side::New, b)]
+        })
+        .collect();
+    replaced.sort_by_key(|(_, package)| package.encode());
+    let added = [(Side::New, package("new", "1", "c"))];
+    let back = [(Side::New, package("openssl", "1", "d")), (Side::Base, package("openssl", "2", "e"))];
+    let review = told_of(&[("aaa", &replaced), ("mmm", &added), ("zzz", &back)]).unwrap();
+    assert_eq!(review.counts.replaced, many as u64);
+    let back = |unusual: &Unusual| matches!(unusual, Unusual::Downgrade { name, .. } if name == "openssl");
+    assert!(review.unusual.iter().any(back));
+    assert_eq!(review.unusual.len(), UNUSUAL);
+    // all are counted: what is to be known of the signatures, too
+    assert_eq!(review.unusual.len() as u64 + review.unusual_omitted, many as u64 + 1);
+    assert_eq!(review.states[2].changes.len(), 1);
+    assert_eq!((review.states[0].changes.len(), review.states[0].changes_omitted), (CHANGES - 1, 2));
+    assert_eq!((review.states[1].changes.len(), review.states[1].changes_omitted), (0, 1));
+    let names: Vec<&str> = review.states[0].changes.iter().map(|change| change.name.as_str()).collect();
+    assert!(names.is_sorted(), "those that are named stay in their order");
+}
+
+#[test]
+fn a_group_that_is_too_large_is_a_refusal() {
+    use chantal_contract::limits::GROUP_BYTES;
+    let filler = "1".repeat(60_000);
+    let packages: Vec<_> = (0..=GROUP_BYTES / filler.len())
+        .map(|n| (Side::New, package("p", &format!("{n:06}{filler}"), "a")))
+        .collect();
+    let error = told_of(&[("aaa", &packages)]).unwrap_err();
+    assert!(matches!(error, TransferError::LargeGroup { .. }) && error.is_refusal(), "{error}");
 }

@@ -43,7 +43,7 @@ fn put(dir: &Path, name: &str, namespace: Namespace, key: &SiteKey) {
 #[track_caller]
 fn unapproved(outcome: Result<ImportOutcome, TransferError>) -> TrustError {
     match refused(outcome) {
-        TransferError::Unapproved { source, .. } => source,
+        TransferError::Unapproved { source, .. } => *source,
         other => panic!("{other}"),
     }
 }

@@ -16,6 +16,8 @@ use super::review::Reviewed;
 use super::*;
 use crate::trust::sshsig;
 
+/// The first line of an evidence list.
+pub(super) const EVIDENCE: &str = "chantal-evidence\t1";
 /// What an index tells of no packages.
 pub(super) const NOTHING: ReviewLine = ReviewLine::Begin { base: 0, packages: 0 };
 
@@ -31,6 +33,8 @@ pub(super) struct Forgery {
     pub lines: Vec<String>,
     /// What the manifest says that they hash to; the truth when left out.
     pub promised: Option<Digest>,
+    /// The digest of the state's evidence list, and the lines that the index has of it after its first.
+    pub evidence: Option<(Digest, Vec<String>)>,
     /// What the index tells of packages.
     pub told: Vec<ReviewLine>,
     pub volumes: Vec<ForgedVolume>,
@@ -49,6 +53,7 @@ impl Forgery {
         Self {
             lines: lines.to_vec(),
             promised: None,
+            evidence: None,
             told: vec![NOTHING],
             volumes: Vec::new(),
             manifest: Box::new(|_| {}),
@@ -121,6 +126,11 @@ impl Forgery {
         for line in &self.lines {
             index.edit(Edit::Added(line)).unwrap();
         }
+        if let Some((list, lines)) = &self.evidence {
+            index.evidence(*list, None).unwrap();
+            index.first(EVIDENCE).unwrap();
+            lines.iter().for_each(|line| index.edit(Edit::Added(line)).unwrap());
+        }
         self.told.iter().for_each(|line| index.review(line).unwrap());
         let mut counts = Counts::default();
         for (number, volume) in (1..).zip(&self.volumes) {
@@ -158,7 +168,7 @@ impl Forgery {
                 repository: name("bookworm"),
                 manifest: digest,
                 base: None,
-                evidence: None,
+                evidence: self.evidence.as_ref().map(|(list, _)| *list),
                 names: Vec::new(),
                 format: Kind::Apt,
                 mode: Mode::Hosted,

@@ -8,7 +8,7 @@ use chantal_bundle::{
     manifest::ReviewFiles,
 };
 
-use super::forge::{Forgery, NOTHING, file};
+use super::forge::{EVIDENCE, Forgery, NOTHING, file};
 use super::*;
 
 mod manifests;
@@ -139,4 +139,41 @@ fn every_lie_is_found_before_anything_becomes_current() {
     assert_eq!(receiver.entries(), entries);
     imported(receiver.import(&good.write(&collector)));
     assert_eq!(receiver.read("bookworm", "a"), b"held");
+}
+
+#[test]
+fn a_delta_of_what_the_site_has_is_held_against_it_like_any_other() {
+    let (collector, receiver) = sides();
+    let batch = receiver.store.pool().batch().unwrap();
+    batch.put(b"held").unwrap();
+    batch.flush().unwrap();
+    let key = "signed\tdists/stable/InRelease\tAB12";
+    let list = Digest::of(format!("{EVIDENCE}\n{key}\n").as_bytes());
+    let with = |lines: &[String], listed: Vec<String>| Forgery {
+        evidence: Some((list, listed)),
+        told: told(&[signer()]),
+        ..Forgery::new(lines)
+    };
+    let lines = [file("a", b"held")];
+    imported(receiver.import(&with(&lines, vec![key.into()]).write(&collector)));
+    let state = receiver.newest("bookworm").unwrap();
+    let again = |forgery: Forgery| Forgery {
+        promised: Some(state.manifest),
+        manifest: Box::new(|manifest| manifest.sequence = chantal_bundle::Sequence::new(2).unwrap()),
+        ..forgery
+    };
+    let entries = receiver.entries();
+    let lies = [
+        // the review would not tell of the file
+        ("fewer lines", with(&[], vec![key.into()])),
+        ("other lines", with(&[file("b", b"held")], vec![key.into()])),
+        ("fewer lines of evidence", with(&lines, Vec::new())),
+        ("other lines of evidence", with(&lines, vec![key.replace("AB", "CD")])),
+    ];
+    for (what, lie) in lies {
+        let error = refused(receiver.import(&again(lie).write(&collector)));
+        assert!(matches!(error, TransferError::Patch { .. }), "{what}: {error}");
+    }
+    assert_eq!(receiver.entries(), entries);
+    imported(receiver.import(&again(with(&lines, vec![key.into()])).write(&collector)));
 }

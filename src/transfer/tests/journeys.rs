@@ -101,6 +101,8 @@ fn several_bundles_are_imported_in_their_order() {
 impl Side {
     /// Trusts a collector of the same name as one that is trusted, in its stead.
     pub(super) fn trust_again(&self, other: &Side) {
+        let forgotten = Event::Forgotten { collector: other.store.site().clone() };
+        self.store.journal().append(forgotten, at(0)).unwrap();
         self.trust(other);
     }
 }
@@ -173,7 +175,7 @@ fn what_another_repository_brought_does_not_travel_again() {
     assert_eq!(receiver.read("two", "b"), shared);
 
     // A site that was never given the first says so before it reads a volume.
-    let (_, fresh) = sides();
+    let fresh = Side::new("plant-7");
     fresh.trust(&collector);
     let error = refused(fresh.import(&second.path));
     assert!(matches!(error, TransferError::MissingBlobs { count: 2, .. }), "{error}");

@@ -74,7 +74,7 @@ fn a_sequence_that_the_site_signed_for_is_not_used_again() {
     let error = set_back.hear(&receipt).unwrap_err();
     assert!(matches!(error, ReceiptFault::Strange { forked: false, .. }) && error.is_refusal(), "{error}");
     assert!(receipt::apply(&set_back.store, &receipt, Backwards::Allowed, at(400)).unwrap().foreign);
-    set_back.state("bookworm", &[("a", b"new")], 9);
+    set_back.state("bookworm", &[("b", b"new")], 9);
     let bundle = set_back.export(&["bookworm"], "none");
     assert_eq!(bundle.bundle.to_string(), "hq.plant-7-e01-000004");
     imported(receiver.import(&bundle.path));

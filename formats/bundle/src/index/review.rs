@@ -11,7 +11,7 @@
 
 use chantal_contract::{
     Advisory, Digest, Fingerprint, Group, Key,
-    limits::{ADVISORY_FIELD_BYTES, ADVISORY_REFERENCES, SUMMARY_BYTES},
+    limits::{ADVISORY_FIELD_BYTES, ADVISORY_REFERENCES, SIGNERS, SUMMARY_BYTES},
 };
 
 use super::line::number;
@@ -243,6 +243,7 @@ pub fn parse_advisory(text: &str) -> Result<Advisory, Why> {
 #[derive(Debug, Default)]
 pub(super) struct ReviewOrder {
     stage: Stage,
+    signers: usize,
     last_signer: Option<(SignerKind, Fingerprint)>,
     group: String,
     last: String,
@@ -279,7 +280,8 @@ impl ReviewOrder {
                     return Err("the signers do not rise");
                 }
                 self.last_signer = Some(this);
-                Ok(())
+                self.signers += 1;
+                if self.signers > SIGNERS { Err("a state has too many signers") } else { Ok(()) }
             }
             ReviewLine::Package(side, package) => self.package(*side, &package.encode()),
             ReviewLine::Advisory(advisory) => {

@@ -11,7 +11,8 @@ use crate::{
 use chantal_contract::{
     Advisory, Fingerprint, Group, Key,
     limits::{
-        ADVISORY_FIELD_BYTES, ADVISORY_REFERENCES, BLOB_PARTS, MEMBER_BYTES, PAYLOAD_BYTES, SUMMARY_BYTES,
+        ADVISORY_FIELD_BYTES, ADVISORY_REFERENCES, BLOB_PARTS, MEMBER_BYTES, PAYLOAD_BYTES, SIGNERS,
+        SUMMARY_BYTES,
     },
 };
 
@@ -332,6 +333,37 @@ fn advisories_keep_their_limits() {
     assert!(sized(ADVISORY_FIELD_BYTES + 1, 1, 1).is_err());
     assert!(sized(1, SUMMARY_BYTES + 1, 1).is_err());
     assert!(sized(1, 1, ADVISORY_REFERENCES + 1).is_err());
+}
+
+#[test]
+fn a_state_has_no_more_signers_than_the_limit() {
+    let write = |count: usize| {
+        let mut writer = Writer::new(Vec::new(), CELL).unwrap();
+        // the limit is that of one state, not of all
+        for repository in ["bookworm", "trixie"] {
+            writer.state(&Name::new(repository).unwrap(), digests()[0], None)?;
+            writer.first("chantal-manifest\t1\t{}")?;
+            writer.review(&NOTHING)?;
+            for n in 0..count {
+                let (kind, key) = (SignerKind::Signed, Fingerprint(format!("{n:040X}")));
+                writer.review(&ReviewLine::Signer(Signer { kind, key, side: Side::New }))?;
+            }
+        }
+        writer.finish()
+    };
+    for count in [SIGNERS - 1, SIGNERS] {
+        let (bytes, open_size, _) = write(count).unwrap();
+        assert_eq!(read_all(&bytes, open_size).unwrap().len(), 2 * (count + 3) + 1);
+    }
+    assert!(write(SIGNERS + 1).is_err());
+    // nor does a reader take more
+    let (bytes, ..) = write(SIGNERS).unwrap();
+    let text = String::from_utf8(zstd::decode_all(&*bytes).unwrap()).unwrap();
+    let last = format!("signer\tsigned\t{:040X}\t+\n", SIGNERS - 1);
+    let more = text.replace(&last, &format!("{last}signer\tsigned\t{SIGNERS:040X}\t+\n"));
+    let (packed, size) = squeezed(more.as_bytes());
+    let error = read_all(&packed, size).unwrap_err().to_string();
+    assert!(error.contains("too many signers"), "{error}");
 }
 
 #[test]

@@ -201,3 +201,40 @@ fn files_are_counted_where_they_are_known() {
     let page = text(&review);
     assert!(!page.contains("Files that come") && page.contains("both bundles say"), "{page}");
 }
+
+#[test]
+fn no_downgrade_is_hidden_behind_what_is_many() {
+    let mut review = hostile();
+    let many = StateReview {
+        repository: "aaa".into(),
+        current: true,
+        changes: (0..=ROWS).map(|n| change(What::Replaced, &format!("p{n}"), Some("1"), Some("1"))).collect(),
+        ..StateReview::default()
+    };
+    review.unusual = (0..=UNUSUAL)
+        .map(|n| Unusual::Replaced {
+            repository: "aaa".into(),
+            name: format!("p{n}"),
+            version: "1".into(),
+            old: String::new(),
+            new: String::new(),
+        })
+        .collect();
+    let (repository, name) = ("zzz".to_owned(), "openssl".to_owned());
+    review.unusual.push(Unusual::Downgrade { repository, name, old: "2".into(), new: "1".into() });
+    let last = StateReview {
+        repository: "zzz".into(),
+        current: true,
+        changes: vec![change(What::Downgraded, "openssl", Some("2"), Some("1"))],
+        ..StateReview::default()
+    };
+    review.states = vec![many, last];
+    let page = String::from_utf8(render(&review).unwrap()).unwrap();
+    assert!(page.contains("zzz: openssl goes back from 2 to 1"));
+    assert_eq!(page.matches("<tr class=\"downgraded\">").count(), 1);
+    assert_eq!(page.matches("<tr class=\"replaced\">").count(), ROWS - 1);
+    assert!(page.contains("And 2 more: see review.json."));
+    assert!(page.contains("And 2 further packages that are not shown here. review.json names more of them."));
+    let lines = crate::report::review::summary::lines(&review).join("\n");
+    assert!(lines.contains("openssl goes back"), "{lines}");
+}
