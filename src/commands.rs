@@ -118,34 +118,58 @@ impl Verb {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let json = arguments.iter().any(|argument| argument == "--json");
+    let format = written_format(&arguments);
     let parsed =
         Cli::command().try_get_matches_from(arguments).and_then(|found| Cli::from_arg_matches(&found));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
-            // help and version go to stdout and are no error; a closed stdout is none, either
-            let _ = error.print();
-            if error.use_stderr() {
-                let text = error.to_string();
-                let usage = Usage::bare(text.trim().trim_start_matches("error: "));
-                Printer::new(json, false).fail(&Failure::from(&usage.into()));
-            }
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return unread(&error, json, format);
         }
     };
+    printer::speak(cli.globals.log_format);
     interrupt::announce();
-    let format = cli.globals.log_format;
     let context = Context::new(cli.globals);
     match cli.verb.run(&context) {
         Ok(ending) => ending.into(),
         Err(error) if ending::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            printer::complain(&match format {
-                LogFormat::Text => ending::explain(&error),
-                LogFormat::Json => ending::event(&error),
-            });
+            printer::complain_of(&error);
             context.printer.fail(&Failure::from(&error));
             ExitCode::from(ending::code(&error))
         }
     }
+}
+
+/// Finds how talk is wanted in arguments that are not read yet.
+fn written_format(arguments: &[OsString]) -> LogFormat {
+    let asked = |next: Option<&OsString>, argument: &OsString| {
+        argument == "--log-format=json"
+            || argument == "--log-format" && next.is_some_and(|next| next == "json")
+    };
+    let mut pairs = arguments.iter().enumerate();
+    if pairs.any(|(n, argument)| asked(arguments.get(n + 1), argument)) {
+        LogFormat::Json
+    } else {
+        LogFormat::Text
+    }
+}
+
+/// Ends where the arguments are not understood, or ask for help or the version alone.
+fn unread(error: &clap::Error, json: bool, format: LogFormat) -> ExitCode {
+    if !error.use_stderr() {
+        // help and version go to stdout and are no error; a closed stdout is none, either
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let usage = anyhow::Error::new(Usage::bare(text.trim().trim_start_matches("error: ")));
+    printer::speak(format);
+    match format {
+        // in colours, where there is a terminal
+        LogFormat::Text => drop(error.print()),
+        LogFormat::Json => printer::complain_of(&usage),
+    }
+    Printer::new(json, false).fail(&Failure::from(&usage));
+    ExitCode::from(2)
 }

@@ -27,7 +27,7 @@ pub use fault::{Fault, Place, closest};
 pub use load::matches;
 pub use quantity::{Rate, Size, Time};
 pub use repository::{Auth, Expired, Missing, PublishedPath, Repository, Retention, Tls, Verify};
-pub use site::{Download, Link, Role, Site, Storage, Switch};
+pub use site::{Download, Link, Role, Site, Storage, Switch, volume_size};
 pub use text::{FilePath, Location, Text};
 
 /// A configuration that was read and checked.

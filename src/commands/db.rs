@@ -163,7 +163,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         Verb::Verify => {
             let (_, store) = context.open()?;
             let _shared = share(&store)?;
-            return verify::tell(&store.verify_db()?, Vec::new(), context);
+            return verify::tell(&store.verify_db()?, Vec::new(), &store, context);
         }
         Verb::Rebuild { dry_run } => {
             let root = context.config()?.storage.root.resolve();

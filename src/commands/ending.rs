@@ -5,8 +5,15 @@ use std::{io, process::ExitCode};
 use chantal_contract::FormatError;
 use serde::Serialize;
 
-use super::printer::complain;
-use crate::{config::ConfigError, report::table::printable, store::StoreError};
+use super::printer::complain_of;
+use crate::{
+    config::ConfigError,
+    report::{
+        progress::{EVENT_VERSION, Level},
+        table::printable,
+    },
+    store::StoreError,
+};
 
 /// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,11 +78,14 @@ pub struct Closed;
 struct Nature {
     code: u8,
     hint: Option<String>,
+    /// What is wrong with the configuration, shown in its text.
     excerpts: Vec<String>,
+    /// The same in a line each, where it is more than the error's own text says.
+    faults: Vec<String>,
 }
 
 fn nature(error: &anyhow::Error) -> Nature {
-    let mut nature = Nature { code: 1, hint: None, excerpts: Vec::new() };
+    let mut nature = Nature { code: 1, hint: None, excerpts: Vec::new(), faults: Vec::new() };
     for cause in error.chain() {
         let (code, hint) = if let Some(usage) = cause.downcast_ref::<Usage>() {
             (2, usage.hint.clone())
@@ -84,9 +94,12 @@ fn nature(error: &anyhow::Error) -> Nature {
                 let mut text = fault.excerpt().unwrap_or_default();
                 if config.faults().len() > 1 {
                     text = format!("{fault}\n{text}");
+                    let mut line = fault.to_string();
                     if let Some(hint) = fault.hint() {
                         text = format!("{text}\nhint: {hint}");
+                        line.extend([" (", hint, ")"]);
                     }
+                    nature.faults.push(line);
                 }
                 nature.excerpts.push(text);
             }
@@ -96,6 +109,8 @@ fn nature(error: &anyhow::Error) -> Nature {
         } else if let Some(store) = cause.downcast_ref::<StoreError>() {
             let code = match store {
                 StoreError::Mismatch { .. } => 3,
+                // the chain of digests is the journal's proof
+                error if error.is_of_journal() => 3,
                 StoreError::OtherSite { .. }
                 | StoreError::NoBackup { .. }
                 | StoreError::NoDirectory { .. } => 2,
@@ -144,7 +159,7 @@ pub fn together(mut failures: Vec<anyhow::Error>, ending: Ending) -> anyhow::Res
     let refused = ending == Ending::Refused && failures.last().is_some_and(|worst| code(worst) < 3);
     let worst = if refused { None } else { failures.pop() };
     for failure in &failures {
-        complain(&explain(failure));
+        complain_of(failure);
     }
     worst.map_or(Ok(ending), Err)
 }
@@ -165,8 +180,10 @@ struct Failed {
 
 impl From<&anyhow::Error> for Failure {
     fn from(error: &anyhow::Error) -> Self {
-        let nature = nature(error);
-        Self { error: Failed { code: nature.code, causes: causes(error), hint: nature.hint } }
+        let mut nature = nature(error);
+        let mut causes = causes(error);
+        causes.append(&mut nature.faults);
+        Self { error: Failed { code: nature.code, causes, hint: nature.hint } }
     }
 }
 
@@ -196,14 +213,15 @@ pub fn explain(error: &anyhow::Error) -> String {
 
 /// Writes an error as an event of `--log-format json`.
 pub fn event(error: &anyhow::Error) -> String {
-    let nature = nature(error);
-    let causes = causes(error);
+    let Failure { error } = error.into();
     serde_json::json!({
-        "version": crate::report::progress::EVENT_VERSION,
+        "version": EVENT_VERSION,
         "event": "error",
-        "code": nature.code,
-        "causes": causes,
-        "hint": nature.hint,
+        "level": Level::Error,
+        "message": error.causes.join(": "),
+        "code": error.code,
+        "causes": error.causes,
+        "hint": error.hint,
     })
     .to_string()
 }

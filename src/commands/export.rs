@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use chantal_bundle::parity::{Parity, Percent, PercentError, Survival};
+use chantal_bundle::{
+    BundleName, Epoch,
+    parity::{Parity, Percent, PercentError, Survival},
+};
 use chantal_contract::SiteName;
 use serde::Serialize;
 
@@ -12,7 +15,7 @@ use super::{
     key, receipt,
 };
 use crate::{
-    config::{Size, closest},
+    config::{Size, closest, volume_size},
     report::human::{count, size},
     transfer::{self, AfterWrite, ExportPlan, ExportRequest, How, News, Since, Unchanged, Weight, Written},
 };
@@ -37,8 +40,8 @@ pub struct Args {
     /// Carry only what this receipt says is missing: the states of the bundle that waits there, and the blobs that it lacks
     #[arg(long, value_name = "RECEIPT", conflicts_with = "since")]
     missing: Option<PathBuf>,
-    /// The most bytes of one volume; what the configuration says when left out
-    #[arg(long, value_name = "SIZE")]
+    /// The most bytes of one volume, from 4MiB to 1TiB; what the configuration says when left out
+    #[arg(long, value_name = "SIZE", value_parser = volume_size)]
     volume_size: Option<Size>,
     /// Write so much parity beside the volumes, of their size (`10%`), or `none`; what the configuration says when left out
     #[arg(long, value_name = "N%")]
@@ -136,10 +139,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         )
     })?;
     let since = match &args.missing {
-        Some(file) => {
-            let heard = transfer::receipt::read_last(&store, &receipt::read_file(file)?)?;
-            Since::Missing(Box::new(heard.receipt))
-        }
+        Some(file) => Since::Missing(Box::new(receipt::read(&store, file)?.receipt)),
         None => Since::from(args.since.as_str()),
     };
     let request = ExportRequest {
@@ -156,13 +156,19 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         expected_next_by: site.expected_next(created),
         keys: &keys.iter().collect::<Vec<_>>(),
     };
+    let nothing_missing = matches!(&request.since, Since::Missing(receipt) if receipt.missing.is_empty());
+    let none = match &args.missing {
+        Some(file) if nothing_missing => format!("`{}` lists nothing that is missing", file.display()),
+        Some(file) => format!("`{}` misses nothing of what was exported here", file.display()),
+        None => format!("nothing new for `{}`", args.to),
+    };
     if args.dry_run {
         let plan = transfer::plan_export(&store, &request)?;
         let weight = plan.as_ref().map(|plan| transfer::weigh(&store, plan)).transpose()?;
-        tell_plan(plan.as_ref().zip(weight), args, context)?;
+        tell_plan(plan.as_ref().zip(weight), &none, args, context)?;
     } else {
         let written = transfer::export(&store, &request, context.reporter.as_ref())?;
-        tell(written.as_ref(), args, context)?;
+        tell(written.as_ref(), &none, args, context)?;
     }
     Ok(Ending::Done)
 }
@@ -182,9 +188,14 @@ fn nothing(dry_run: bool) -> Exported {
     }
 }
 
-fn tell_plan(plan: Option<(&ExportPlan, Weight)>, args: &Args, context: &Context) -> anyhow::Result<()> {
+fn tell_plan(
+    plan: Option<(&ExportPlan, Weight)>,
+    none: &str,
+    args: &Args,
+    context: &Context,
+) -> anyhow::Result<()> {
     let Some((plan, weight)) = plan else {
-        context.printer.say(&format!("nothing new for `{}`: no bundle would be made", args.to));
+        context.printer.say(&format!("{none}: no bundle would be made"));
         return if context.printer.is_json() {
             context.printer.show(&nothing(true), |_| String::new())
         } else {
@@ -221,7 +232,7 @@ fn tell_plan(plan: Option<(&ExportPlan, Weight)>, args: &Args, context: &Context
         lines.join("\n")
     })?;
     tell_news(plan.news, args, context);
-    tell_why_full(&exported, args, context);
+    tell_why_full(&exported, plan.bundle.epoch(), args, context);
     Ok(())
 }
 
@@ -238,18 +249,21 @@ fn tell_news(news: News, args: &Args, context: &Context) {
 }
 
 /// Says why a site that got bundles before gets everything again.
-fn tell_why_full(exported: &Exported, args: &Args, context: &Context) {
-    if let Some(last) = &exported.unacknowledged {
-        context.printer.say(&format!("`{}` has acknowledged no bundle: everything travels again", args.to));
-        context.printer.say(&format!(
-            "hint: `--since last` takes what changed since {last}, and assumes that it was delivered"
-        ));
-    }
+fn tell_why_full(exported: &Exported, epoch: Epoch, args: &Args, context: &Context) {
+    let Some(last) = &exported.unacknowledged else { return };
+    context.printer.say(&format!("`{}` has acknowledged no bundle: everything travels again", args.to));
+    context.printer.say(&if last.parse::<BundleName>().is_ok_and(|last| last.epoch() == epoch) {
+        format!("hint: `--since last` takes what changed since {last}, and assumes that it was delivered")
+    } else {
+        format!(
+            "hint: epoch {epoch} has begun since {last}: nothing that was sent before it is presumed, until a receipt says so"
+        )
+    });
 }
 
-fn tell(written: Option<&Written>, args: &Args, context: &Context) -> anyhow::Result<()> {
+fn tell(written: Option<&Written>, none: &str, args: &Args, context: &Context) -> anyhow::Result<()> {
     let Some(written) = written else {
-        context.printer.say(&format!("nothing new for `{}`: no bundle was made", args.to));
+        context.printer.say(&format!("{none}: no bundle was made"));
         return if context.printer.is_json() {
             context.printer.show(&nothing(false), |_| String::new())
         } else {
@@ -261,6 +275,16 @@ fn tell(written: Option<&Written>, args: &Args, context: &Context) -> anyhow::Re
         path: Some(written.path.display().to_string()),
         bytes: written.bytes,
         volumes: written.manifest.volumes.len(),
+        states: written
+            .manifest
+            .states
+            .iter()
+            .map(|state| State {
+                repository: state.repository.clone().into(),
+                snapshot: state.manifest.hex(),
+                base: state.base.map(|base| base.hex()),
+            })
+            .collect(),
         parity_bytes: written.manifest.parity.as_ref().map_or(0, Parity::bytes),
         survives: Survival::of(&written.manifest.layouts()).map(Survives::from),
         without: written.without.iter().map(ToString::to_string).collect(),
@@ -275,7 +299,7 @@ fn tell(written: Option<&Written>, args: &Args, context: &Context) -> anyhow::Re
         context.printer.say("an earlier run had written it whole, and was ended before it noted that");
     }
     tell_news(written.news, args, context);
-    tell_why_full(&exported, args, context);
+    tell_why_full(&exported, written.bundle.epoch(), args, context);
     context.printer.say(&format!(
         "{} for `{}`: {}, {}",
         written.bundle,

@@ -44,8 +44,7 @@ struct Collected {
     blobs: u64,
     bytes: u64,
     manifests: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    records: Option<u64>,
+    record_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     young: Option<u64>,
     dry_run: bool,
@@ -61,7 +60,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
             blobs: plan.blobs.len() as u64,
             bytes: plan.bytes,
             manifests: plan.manifests.len() as u64,
-            records: None,
+            record_bytes: plan.record_bytes,
             young: Some(plan.young),
             dry_run: true,
         }
@@ -71,7 +70,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
             blobs: report.blobs,
             bytes: report.bytes,
             manifests: report.manifests,
-            records: Some(report.records),
+            record_bytes: report.record_bytes,
             young: None,
             dry_run: false,
         }
@@ -84,8 +83,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
             size(collected.bytes),
             count(collected.manifests, "manifest")
         );
-        if let Some(records) = collected.records {
-            text.extend([", ", &count(records, "record")]);
+        if collected.record_bytes > 0 {
+            let about = if collected.dry_run { "about " } else { "" };
+            text.extend([", ", about, &size(collected.record_bytes), " of records"]);
         }
         if let Some(young) = collected.young.filter(|young| *young > 0) {
             text.extend(["; ", &count(young, "blob"), " too young"]);

@@ -6,13 +6,14 @@ use std::{
 };
 
 use anyhow::Context as _;
+use chantal_bundle::PublicKey;
 use clap::Subcommand;
 use serde::Serialize;
 
 use super::{context::Context, ending::Ending, prompt};
 use crate::{
     config::{Config, ConfigError, Fault, FilePath, Place, Repository},
-    trust::{KeyError, Keyring, Passphrase, SiteKey, openpgp::CertificateInfo},
+    trust::{KeyError, Keyring, Passphrase, SiteKey, openpgp::CertificateInfo, read_public_key},
 };
 
 /// Make or show the site's own key, and list the keys that upstreams sign with
@@ -155,20 +156,32 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     match args.verb {
         Verb::Generate => {
             let key = make(&config.key.resolve(), config.site.as_str())?;
-            show(&key, &config, context)?;
+            show(key.public(), key.public_line(), &config, context)?;
         }
-        Verb::Show => show(&load(&config)?, &config, context)?,
+        Verb::Show => {
+            let (key, line) = public(&config)?;
+            show(key, line, &config, context)?;
+        }
         Verb::List => list(&config, context)?,
     }
     Ok(Ending::Done)
 }
 
-fn show(key: &SiteKey, config: &Config, context: &Context) -> anyhow::Result<()> {
-    let shown = Shown {
-        site: config.site.to_string(),
-        fingerprint: key.fingerprint().to_string(),
-        line: key.public_line(),
-    };
+/// Reads the public half of the site's key, which no passphrase protects, and its line.
+fn public(config: &Config) -> anyhow::Result<(PublicKey, String)> {
+    let path = config.key.resolve();
+    let key = SiteKey::public_of(&path).map_err(|error| located(error, config))?;
+    // the comment lies behind the passphrase, and in the clear beside it
+    let beside = [path.with_added_extension("pub"), path];
+    let comments = beside.iter().filter_map(|path| read_public_key(path).ok());
+    let comment = comments.filter(|(other, _)| *other == key).map(|(_, comment)| comment).next();
+    let comment = comment.unwrap_or_else(|| config.site.to_string());
+    Ok((key, format!("{key} {comment}").trim_end().to_owned()))
+}
+
+fn show(key: PublicKey, line: String, config: &Config, context: &Context) -> anyhow::Result<()> {
+    let fingerprint = key.fingerprint().to_string();
+    let shown = Shown { site: config.site.to_string(), fingerprint, line };
     context.printer.show(&shown, |shown| shown.line.clone())?;
     context.printer.say(&format!("fingerprint {}", shown.fingerprint));
     Ok(())
@@ -176,13 +189,14 @@ fn show(key: &SiteKey, config: &Config, context: &Context) -> anyhow::Result<()>
 
 fn list(config: &Config, context: &Context) -> anyhow::Result<()> {
     use crate::report::table::Align::Left;
-    let own = load(config)?;
+    let (own, _) = public(config)?;
+    let home = SiteKey::home_of(&config.key.resolve())?;
     let mut keys = vec![Row {
         of: config.site.to_string(),
         role: "site",
         algorithm: own.public().algorithm().into(),
         fingerprint: own.fingerprint().to_string(),
-        note: format!("{} ({})", config.key.resolve().display(), own.home().name()),
+        note: format!("{} ({})", config.key.resolve().display(), home.name()),
     }];
     for repository in config.repositories.iter().filter(|repository| !repository.keys.is_empty()) {
         for certificate in keyring(repository)?.certificates(context.now) {

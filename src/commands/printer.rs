@@ -7,14 +7,21 @@ use std::{
 
 use serde::Serialize;
 
-use super::ending::{Failure, written};
-use crate::report::table::{Align, printable, table, terminal_width};
+use super::ending::{self, Failure, written};
+use crate::report::{
+    log::LogFormat,
+    progress::talk,
+    table::{Align, printable, table, terminal_width},
+};
 
 /// The version of what `--json` prints.
 pub const JSON_VERSION: u32 = 1;
 
 /// Whether something was printed as data: a command that fails after that adds no second object.
 static PRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether talk is JSON, one object a line. It is the whole program's, as stderr is: a signal may speak, too.
+static TALKS_JSON: AtomicBool = AtomicBool::new(false);
 
 /// Prints data to stdout, as text or as JSON, and talk to stderr.
 #[derive(Clone, Copy, Debug)]
@@ -84,11 +91,29 @@ impl Printer {
     }
 }
 
-/// Says something on stderr even if `-q` is given.
+/// Sets how everything is said on stderr from now on.
+pub fn speak(format: LogFormat) {
+    TALKS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
+}
+
+/// Says something on stderr even if `-q` is given: as it stands, or as a JSON object for each of its parts.
 pub fn complain(text: &str) {
-    let text: Vec<String> = text.lines().map(printable).collect();
+    let said = if TALKS_JSON.load(Ordering::Relaxed) { talk(text) } else { plain(text) };
+    tell(&said);
+}
+
+/// Says on stderr what failed, why, and what helps.
+pub fn complain_of(error: &anyhow::Error) {
+    tell(&if TALKS_JSON.load(Ordering::Relaxed) { ending::event(error) } else { ending::explain(error) });
+}
+
+fn plain(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
+fn tell(lines: &str) {
     // a closed stderr is no reason to stop
-    let _ = writeln!(io::stderr(), "{}", text.join("\n"));
+    let _ = writeln!(io::stderr(), "{lines}");
 }
 
 /// Prints text as data; nothing where there is none.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chantal_bundle::{Namespace, Receipt, receipt::Sealed};
+use chantal_bundle::Receipt;
 use chantal_contract::{
     SiteName,
     limits::{RECEIPT_BYTES, SSHSIG_BYTES},
@@ -29,9 +29,8 @@ use crate::{
     store::Store,
     transfer::{
         Applied, Backwards,
-        receipt::{self, seal},
+        receipt::{self, Heard, seal},
     },
-    trust::sshsig,
 };
 
 /// Say what a site holds and misses, signed, so that the next bundle starts from there
@@ -119,8 +118,17 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     }
 }
 
+/// Reads a receipt that is believed here; what is wrong with it is said of its file.
+pub fn read(store: &Store, path: &Path) -> anyhow::Result<Heard> {
+    receipt::read_last(store, &read_file(path)?).with_context(|| refused(path))
+}
+
+fn refused(path: &Path) -> String {
+    format!("cannot take `{}` as a receipt", path.display())
+}
+
 /// Reads a receipt's file, which may be no longer than one is.
-pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
     let limit = (RECEIPT_BYTES + SSHSIG_BYTES) as u64 + 1;
@@ -183,16 +191,17 @@ pub fn write(out: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 fn apply(file: &Path, backwards: Backwards, dry_run: bool, context: &Context) -> anyhow::Result<Ending> {
-    let bytes = read_file(file)?;
     let (_, store) = context.open()?;
     if dry_run {
         let _shared = share(&store)?;
-        let heard = receipt::check(&store, &bytes, backwards)?.heard;
+        let heard =
+            receipt::check(&store, &read_file(file)?, backwards).with_context(|| refused(file))?.heard;
         let shown = of(&heard.receipt, &heard.key.fingerprint().to_string(), true);
         context.printer.show(&shown, |shown| lines(shown).join("\n"))?;
         return Ok(Ending::Done);
     }
-    let applied = receipt::apply(&store, &bytes, backwards, context.now)?;
+    let applied = receipt::apply(&store, &read_file(file)?, backwards, context.now);
+    let applied = applied.with_context(|| refused(file))?;
     let said = &applied.heard.receipt;
     let shown = Shown {
         already: Some(applied.already),
@@ -257,9 +266,7 @@ fn warn(applied: &Applied, context: &Context) {
 
 fn show(file: &Path, context: &Context) -> anyhow::Result<Ending> {
     let bytes = read_file(file)?;
-    let sealed = Sealed::split(&bytes)?;
-    let key = sshsig::verify(Namespace::Receipt, sealed.text, sealed.signature)?;
-    let receipt = Receipt::parse(sealed.text)?;
+    let (receipt, key) = receipt::look(&bytes).with_context(|| refused(file))?;
     // whether it is believed is known where the trust document is
     let believed = context.open().is_ok_and(|(_, store)| receipt::read(&store, &bytes).is_ok());
     let shown = of(&receipt, &key.fingerprint().to_string(), believed);
@@ -336,12 +343,13 @@ fn lines(shown: &Shown) -> Vec<String> {
             .iter()
             .filter_map(|n| chantal_bundle::VolumeNumber::new((*n).into()).ok())
             .collect();
+        let volumes_of = if volumes.len() == 1 { "volume" } else { "volumes" };
         let of = match (volumes.is_empty(), missing.blobs) {
             (true, blobs) => format!("{} ({})", count(blobs as u64, "blob"), size(missing.bytes)),
-            (false, 0) => format!("volumes {}", listed(&volumes)),
+            (false, 0) => format!("{volumes_of} {}", listed(&volumes)),
             (false, blobs) => {
                 let blobs = count(blobs as u64, "blob");
-                format!("volumes {}: {blobs} ({})", listed(&volumes), size(missing.bytes))
+                format!("{volumes_of} {}: {blobs} ({})", listed(&volumes), size(missing.bytes))
             }
         };
         lines.push(format!("  misses of {}: {of}", missing.bundle));

@@ -52,11 +52,12 @@ fn of_trust(cause: &(dyn Error + 'static)) -> Option<Nature> {
     if let Some(error) = cause.downcast_ref::<KeyringError>() {
         return Some((2, error.hint()));
     }
-    if cause.is::<SshsigError>()
-        || cause.is::<VerifyError>()
-        || cause.is::<chantal_bundle::trust::TrustError>()
-    {
+    if cause.is::<SshsigError>() || cause.is::<VerifyError>() {
         return Some((3, None));
+    }
+    if cause.is::<chantal_bundle::trust::TrustError>() {
+        let hint = "a draft that was changed by hand is none: the command that wrote it writes it anew by `--draft FILE`";
+        return Some((3, Some(hint.to_owned())));
     }
     if cause.is::<ChangeError>() {
         let hint = "`chantal trust show` lists keys, roles and thresholds".to_owned();

@@ -154,7 +154,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         when: row.at,
     });
     let elsewhere = elsewhere.collect();
-    let weigh = if args.check { Weigh::No } else { Weigh::Yes };
+    // what `--check` prints as text does not say what comes next
+    let weigh = if args.check && !context.printer.is_json() { Weigh::No } else { Weigh::Yes };
     let mut status = Status {
         site: config.site.to_string(),
         role: config.role.name(),
@@ -187,7 +188,7 @@ fn attention(status: &Status, now: Timestamp) -> Vec<String> {
     }
     all.extend(status.pending.iter().map(|row| format!("{} waits for volumes", row.bundle)));
     for row in status.imports.iter().filter(|row| row.late) {
-        all.extend(row.lines(now));
+        all.push(row.lines(now).iter().map(|line| line.trim_start()).collect::<Vec<_>>().join("; "));
     }
     all
 }

@@ -7,7 +7,10 @@ mod show;
 
 use std::path::{Path, PathBuf};
 
-use chantal_bundle::{KeyFingerprint, PublicKey, TrustDocument, TrustRole, trust::Link};
+use chantal_bundle::{
+    KeyFingerprint, PublicKey, TrustDocument, TrustRole,
+    trust::{ChangeError, Link},
+};
 use chantal_contract::SiteName;
 use clap::Subcommand;
 
@@ -174,12 +177,29 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         Verb::Rotate(rotate) => own::rotate(rotate, context),
         Verb::Revoke { keys, way } => {
             own::change(way, context, |change| keys.iter().try_for_each(|key| change.revoke(key)))
+                .map_err(|error| too_few(error, keys))
         }
         Verb::Threshold { way } => own::change(way, context, |_| Ok(())),
         Verb::Epoch { way } => own::change(way, context, |change| change.raise_epoch().map(drop)),
         Verb::Sign { draft, sign_with, yes } => draft::sign(draft, sign_with, *yes, context),
         Verb::Apply { draft, yes } => draft::apply(draft, *yes, context),
     }
+}
+
+/// Where a revocation would leave too few keys of a role, it is a new key that helps.
+fn too_few(error: anyhow::Error, keys: &[KeyFingerprint]) -> anyhow::Error {
+    let (Some(ChangeError::Document(fault)), Some(key)) = (error.downcast_ref::<ChangeError>(), keys.first())
+    else {
+        return error;
+    };
+    Usage::new(
+        format!("nothing would be left in the place of {key}: {fault}"),
+        format!(
+            "`chantal trust rotate --revoke` puts a new key in the place of the site's own and revokes that; \
+             for another one add `--replaces {key}`"
+        ),
+    )
+    .into()
 }
 
 /// Believes another collector: version 1 of its trust document is made from its key.

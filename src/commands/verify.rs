@@ -1,5 +1,7 @@
 //! `chantal verify`: proves that the store holds what it says.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{
@@ -11,7 +13,7 @@ use super::{
 use crate::{
     publish::Standing,
     report::human::{count, size},
-    store::{Depth, Problem, Subject, VerifyReport},
+    store::{Depth, Origin, Problem, Store, Subject, VerifyReport},
 };
 
 /// Prove that the store holds what it says
@@ -87,11 +89,43 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         }
         _ => None,
     });
-    tell(&report, trees.collect(), context)
+    tell(&report, trees.collect(), &store, context)
+}
+
+/// Says how what is missing comes back: from upstream what was synced here, by a receipt what was imported.
+fn brings_back(problems: &[Problem], store: &Store) -> anyhow::Result<Option<String>> {
+    let (mut synced, mut imported) = (BTreeSet::new(), BTreeSet::new());
+    for address in problems.iter().flat_map(|problem| &problem.needed_by) {
+        match store.catalog().newest(&address.repository)?.map(|newest| newest.origin) {
+            Some(Origin::Imported { from }) => imported.insert(from.to_string()),
+            _ => synced.insert(address.repository.to_string()),
+        };
+    }
+    let mut ways = Vec::new();
+    if !synced.is_empty() {
+        let names: Vec<String> = synced.into_iter().collect();
+        ways.push(format!("`chantal sync {}` brings back what upstream still has", names.join(" ")));
+    }
+    for from in &imported {
+        ways.push(format!(
+            "`chantal receipt create --collector {from} --out FILE` lists what is missing, and on `{from}` \
+             `chantal export --to {} --missing FILE --out DIR` carries just that",
+            store.site()
+        ));
+    }
+    if !imported.is_empty() {
+        ways.push("importing the bundle that brought it once more does, too".into());
+    }
+    Ok((!ways.is_empty()).then(|| ways.join("; ")))
 }
 
 /// Shows what a verification found: exit code 3 where something is wrong.
-pub fn tell(report: &VerifyReport, trees: Vec<Tree>, context: &Context) -> anyhow::Result<Ending> {
+pub fn tell(
+    report: &VerifyReport,
+    trees: Vec<Tree>,
+    store: &Store,
+    context: &Context,
+) -> anyhow::Result<Ending> {
     let verified = Verified {
         good: report.is_good() && trees.is_empty(),
         entries: report.entries,
@@ -135,10 +169,8 @@ pub fn tell(report: &VerifyReport, trees: Vec<Tree>, context: &Context) -> anyho
     if verified.good {
         return Ok(Ending::Done);
     }
-    if verified.problems.iter().any(|problem| !problem.needed_by.is_empty()) {
-        complain(
-            "hint: a `chantal sync` of these repositories, or a bundle that was exported with `--since none`, brings back what is missing",
-        );
+    if let Some(hint) = brings_back(&report.problems, store)? {
+        complain(&format!("hint: {hint}"));
     }
     if !verified.trees.is_empty() {
         let trees: Vec<&str> = verified.trees.iter().map(|tree| tree.address.as_str()).collect();

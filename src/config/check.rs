@@ -187,6 +187,9 @@ fn format(role: Role, repository: &Repository, faults: &mut Vec<Fault>) {
         _ => {}
     }
     let wants_keys = match kind {
+        // whatever is asked for beside what can be verified at all was refused just now
+        Some(Kind::Pypi) => false,
+        Some(Kind::Apt) => repository.verify_metadata(Kind::Apt) == Policy::Require,
         Some(kind) => {
             repository.verify_metadata(kind) == Policy::Require
                 || repository.verify_packages(kind) == Policy::Require

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     fault::Place,
-    quantity::{Rate, Size, Time},
+    quantity::{QuantityError, Rate, Size, Time},
     text::{FilePath, Text},
 };
 
@@ -175,8 +175,8 @@ pub struct Site {
     /// The repositories that it gets.
     #[schemars(with = "Vec<String>")]
     pub repositories: Vec<Name>,
-    /// The most bytes of one volume: what the medium takes.
-    #[serde(default = "volume_size", deserialize_with = "fitting")]
+    /// The most bytes of one volume: what the medium takes, from `4MiB` to `1TiB`.
+    #[serde(default = "default_volume_size", deserialize_with = "fitting")]
     pub volume_size: Size,
     /// How much parity is written beside the volumes, of their size: `10%`. None when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -203,15 +203,23 @@ pub const VOLUME_SIZE: Size = Size::new(3900 << 20);
 
 /// Reads a size that a volume may have.
 fn fitting<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Size, D::Error> {
-    let size = Size::deserialize(input)?;
+    within(Size::deserialize(input)?).map_err(serde::de::Error::custom)
+}
+
+/// Reads a size that a volume may have, as the command line gives it.
+pub fn volume_size(text: &str) -> Result<Size, String> {
+    within(text.parse().map_err(|error: QuantityError| error.to_string())?)
+}
+
+fn within(size: Size) -> Result<Size, String> {
     if (VOLUME_BYTES_LEAST..=VOLUME_BYTES).contains(&size.bytes()) {
         return Ok(size);
     }
     let (least, most) = (Size::new(VOLUME_BYTES_LEAST), Size::new(VOLUME_BYTES));
-    Err(serde::de::Error::custom(format_args!("a volume of {size} is not from {least} to {most}")))
+    Err(format!("a volume of {size} is not from {least} to {most}"))
 }
 
-const fn volume_size() -> Size {
+const fn default_volume_size() -> Size {
     VOLUME_SIZE
 }
 
@@ -232,6 +240,8 @@ mod tests {
             (VOLUME_BYTES + 1, false),
         ] {
             assert_eq!(read(bytes).ok(), taken.then_some(bytes), "{bytes}");
+            let written = volume_size(&bytes.to_string()).map(Size::bytes);
+            assert_eq!(written.ok(), taken.then_some(bytes), "{bytes}");
         }
         assert!(read(1).unwrap_err().to_string().contains("is not from 4MiB to 1TiB"));
     }

@@ -1,6 +1,6 @@
 //! Sizes, counts and ages as people read them.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use jiff::Timestamp;
 
@@ -44,6 +44,37 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
+/// Orders names as people do: digits that stand together count as a number, so that `-1`, `-2`, `-10` follow each other.
+pub fn order(a: &str, b: &str) -> Ordering {
+    let (mut left, mut right) = (a, b);
+    loop {
+        let (of_left, of_right) = (piece(left), piece(right));
+        if of_left.is_empty() || of_right.is_empty() {
+            // the shorter one first; what differs by zeros alone as its bytes do
+            return left.len().cmp(&right.len()).then_with(|| a.cmp(b));
+        }
+        let digits = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+        let found = if digits(of_left) && digits(of_right) {
+            let (x, y) = (of_left.trim_start_matches('0'), of_right.trim_start_matches('0'));
+            x.len().cmp(&y.len()).then_with(|| x.cmp(y))
+        } else {
+            of_left.cmp(of_right)
+        };
+        if found.is_ne() {
+            return found;
+        }
+        left = left.strip_prefix(of_left).unwrap_or_default();
+        right = right.strip_prefix(of_right).unwrap_or_default();
+    }
+}
+
+/// Returns the digits that a text begins with, or else its first character.
+fn piece(text: &str) -> &str {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let first = text.chars().next().map_or(0, char::len_utf8);
+    text.get(..digits.max(first)).unwrap_or_default()
+}
+
 /// Writes a time in its largest unit, and the next one where the number is small: `2 h 5 min`, `9 days`.
 pub fn span(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -75,6 +106,17 @@ pub fn time(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_follow_each_other_as_people_count() {
+        let rising =
+            ["", "a", "a-01", "a-1", "a-1:x", "a-2", "a-19", "a-20", "a-20b", "a-100", "a:1", "b", "é"];
+        for (n, a) in rising.iter().enumerate() {
+            for (m, b) in rising.iter().enumerate() {
+                assert_eq!(order(a, b), n.cmp(&m), "{a} {b}");
+            }
+        }
+    }
 
     #[test]
     fn numbers_read_well() {

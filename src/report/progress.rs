@@ -248,13 +248,62 @@ pub struct Json<W> {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Said<'a> {
-    Begin { task: &'a str, items: Option<u64>, bytes: Option<u64> },
-    Size { task: &'a str, items: u64, bytes: u64 },
-    Item { task: &'a str, name: &'a str },
-    Progress { task: &'a str, items: u64, bytes: u64 },
-    Note { subject: &'a str, text: &'a str },
-    Warning { subject: &'a str, text: &'a str },
-    End { task: &'a str, items: u64, bytes: u64, seconds: f64 },
+    Begin {
+        task: &'a str,
+        items: Option<u64>,
+        bytes: Option<u64>,
+    },
+    Size {
+        task: &'a str,
+        items: u64,
+        bytes: u64,
+    },
+    Item {
+        task: &'a str,
+        name: &'a str,
+    },
+    Progress {
+        task: &'a str,
+        items: u64,
+        bytes: u64,
+    },
+    Note {
+        level: Level,
+        message: String,
+        subject: &'a str,
+        text: &'a str,
+    },
+    Warning {
+        level: Level,
+        message: String,
+        subject: &'a str,
+        text: &'a str,
+    },
+    #[serde(rename = "said")]
+    Words {
+        level: Level,
+        message: String,
+    },
+    End {
+        task: &'a str,
+        items: u64,
+        bytes: u64,
+        seconds: f64,
+    },
+}
+
+/// How much something said matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// To be known.
+    Info,
+    /// What helps.
+    Hint,
+    /// To be acted on.
+    Warning,
+    /// It failed.
+    Error,
 }
 
 #[derive(Serialize)]
@@ -262,6 +311,34 @@ struct Line<'a> {
     version: u32,
     #[serde(flatten)]
     said: Said<'a>,
+}
+
+impl Line<'_> {
+    fn json(said: Said<'_>) -> Option<String> {
+        serde_json::to_string(&Line { version: EVENT_VERSION, said }).ok()
+    }
+}
+
+/// Writes what is said in words as events, one a line: every line of `text` that begins with `error: `, `warning: `, `hint: ` or
+/// `note: ` begins one of that level.
+pub fn talk(text: &str) -> String {
+    let mut parts: Vec<(Level, String)> = Vec::new();
+    for line in text.lines() {
+        let marks = [
+            ("error: ", Level::Error),
+            ("warning: ", Level::Warning),
+            ("hint: ", Level::Hint),
+            ("note: ", Level::Info),
+        ];
+        let marked = marks.into_iter().find_map(|(mark, level)| Some((level, line.strip_prefix(mark)?)));
+        match (marked, parts.last_mut()) {
+            (Some((level, rest)), _) => parts.push((level, rest.to_owned())),
+            (None, Some((_, message))) => message.extend(["\n", line]),
+            (None, None) => parts.push((Level::Info, line.to_owned())),
+        }
+    }
+    let events = parts.into_iter().filter_map(|(level, message)| Line::json(Said::Words { level, message }));
+    events.collect::<Vec<_>>().join("\n")
 }
 
 impl<W: Write + Send> Json<W> {
@@ -277,7 +354,7 @@ impl<W: Write + Send> Reporter for Json<W> {
         let (to, works) = &mut *guard;
         let mut write = |least: Verbosity, said: Said<'_>| {
             if self.verbosity >= least
-                && let Ok(text) = serde_json::to_string(&Line { version: EVENT_VERSION, said })
+                && let Some(text) = Line::json(said)
             {
                 // a closed stderr is no reason to stop
                 let _ = writeln!(to, "{text}");
@@ -305,8 +382,14 @@ impl<W: Write + Send> Reporter for Json<W> {
                     work.items.0 += items;
                 }
             }
-            Event::Note { subject, text } => write(Verbosity::Normal, Said::Note { subject, text }),
-            Event::Warning { subject, text } => write(Verbosity::Quiet, Said::Warning { subject, text }),
+            Event::Note { subject, text } => {
+                let message = format!("{subject}: {text}");
+                write(Verbosity::Normal, Said::Note { level: Level::Info, message, subject, text });
+            }
+            Event::Warning { subject, text } => {
+                let message = format!("{subject}: {text}");
+                write(Verbosity::Quiet, Said::Warning { level: Level::Warning, message, subject, text });
+            }
             Event::End { task } => {
                 if let Some(work) = works.remove(task) {
                     let seconds = work.began.elapsed().as_secs_f64();
@@ -371,6 +454,18 @@ mod tests {
         assert_eq!(events, ["begin", "size", "item", "warning", "end"]);
         assert_eq!(lines[4]["bytes"], 3000);
         assert_eq!(lines[4]["items"], 2);
+    }
+
+    #[test]
+    fn words_are_events_of_their_level() {
+        let text = "error: no head\nit was cut\nhint: compare\x1b[2J\nwarning: a";
+        let lines: Vec<serde_json::Value> =
+            talk(text).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let said = |level: &str, message: &str| serde_json::json!({ "version": 1, "event": "said", "level": level, "message": message });
+        let expected =
+            [said("error", "no head\nit was cut"), said("hint", "compare\u{1b}[2J"), said("warning", "a")];
+        assert_eq!(lines, expected);
+        assert!(talk("two\nlines").contains("\"level\":\"info\",\"message\":\"two\\nlines\""));
     }
 
     #[test]

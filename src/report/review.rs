@@ -7,9 +7,12 @@ pub mod summary;
 pub mod turns;
 mod unusual;
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
 
-pub use unusual::Unusual;
+pub use self::unusual::Unusual;
+use super::human::order;
 
 /// The version of `review.json`.
 pub const VERSION: u32 = 1;
@@ -159,6 +162,19 @@ pub struct Change {
     pub sha256: Option<String>,
 }
 
+impl Change {
+    /// Orders changes of one kind for people: by name, architecture and versions.
+    pub fn order(&self, other: &Self) -> Ordering {
+        let by = |a: &Option<String>, b: &Option<String>| {
+            order(a.as_deref().unwrap_or_default(), b.as_deref().unwrap_or_default())
+        };
+        order(&self.name, &other.name)
+            .then_with(|| order(&self.architecture, &other.architecture))
+            .then_with(|| by(&self.old, &other.old))
+            .then_with(|| by(&self.new, &other.new))
+    }
+}
+
 /// One of the largest packages that come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Large {
@@ -291,7 +307,19 @@ pub struct StateReview {
     pub changes: Vec<Change>,
 }
 
+impl StateReview {
+    /// Counts the advisories that come, those that are not named among them.
+    pub fn all_advisories(&self) -> u64 {
+        self.advisories.len() as u64 + self.advisories_omitted
+    }
+}
+
 impl Review {
+    /// Counts the advisories that come with all states.
+    pub fn advisories(&self) -> u64 {
+        self.states.iter().map(StateReview::all_advisories).sum()
+    }
+
     /// Writes `review.json`: two spaces of indentation, one line feed at the end.
     pub fn json(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut bytes = serde_json::to_vec_pretty(self)?;

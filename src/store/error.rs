@@ -7,7 +7,7 @@ use std::{
 
 use chantal_contract::{Digest, Mismatch, TreeError, manifest::ManifestError, name::NameError};
 
-use super::{SiteName, lock::Holder};
+use super::{SiteName, journal, lock::Holder};
 
 /// What a digest of the store names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -265,6 +265,11 @@ impl StoreError {
         }
     }
 
+    /// Tells whether the journal is not what was written: its chain of digests breaks.
+    pub fn is_of_journal(&self) -> bool {
+        matches!(self, Self::Damaged { path, .. } if path.file_name().is_some_and(|name| name == journal::FILE))
+    }
+
     /// Returns the command or the step that helps, if one does.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -274,7 +279,7 @@ impl StoreError {
             Self::Missing { what: Object::Blob, .. } => {
                 "`chantal verify` lists what is missing; a `sync` or `import` of the repository brings it back".into()
             }
-            Self::Damaged { path, .. } if path.file_name().is_some_and(|name| name == "journal.jsonl") => {
+            _ if self.is_of_journal() => {
                 "`chantal db rebuild` mends the journal from the catalog's copy; what neither holds, `chantal db restore BACKUP` brings back".into()
             }
             Self::Missing { .. } | Self::Damaged { .. } | Self::Manifest { .. } => {

@@ -135,6 +135,9 @@ pub enum Event {
         trust: u32,
         /// The fingerprint of the key that signed the receipt.
         key: String,
+        /// It would have been refused, as one that says less than an earlier one is, and a person believed it all the same.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        forced: bool,
     },
     /// Parts of a bundle were verified and entered the pool; others are still missing. Guards them from gc.
     Pending {

@@ -23,6 +23,8 @@ pub struct GcPlan {
     pub manifests: Vec<Digest>,
     /// Blobs that nothing needs and that the grace period still covers.
     pub young: u64,
+    /// Bytes of records in packs, about.
+    pub record_bytes: u64,
 }
 
 /// What gc removed.
@@ -35,7 +37,7 @@ pub struct GcReport {
     /// Manifests.
     pub manifests: u64,
     /// Bytes of records in packs.
-    pub records: u64,
+    pub record_bytes: u64,
 }
 
 /// How long what nothing needs is kept after it was last written or asked for, unless the caller says otherwise.
@@ -48,7 +50,8 @@ impl Store {
     pub fn gc_plan(&self, now: Timestamp, grace: SignedDuration) -> Result<GcPlan, StoreError> {
         let roots = self.roots()?;
         let needs = self.needs(&roots)?;
-        self.plan(&roots, &needs, now, grace)
+        let plan = self.plan(&roots, &needs, now, grace)?;
+        Ok(GcPlan { record_bytes: self.packs().prunable(&needs.records)?, ..plan })
     }
 
     /// Removes what nothing needs, and journals how much.
@@ -80,7 +83,7 @@ impl Store {
             report.blobs += 1;
             reporter.event(Said::Done { task: "gc", items: 1 });
         }
-        report.records = self.packs().prune(&needs.records)?;
+        report.record_bytes = self.packs().prune(&needs.records)?;
         self.catalog().forget_aside()?;
         if report != GcReport::default() {
             self.journal().append(Event::Collected { blobs: report.blobs, bytes: report.bytes }, now)?;

@@ -27,6 +27,9 @@ pub(super) use line::Line;
 pub(super) use scan::Scan;
 pub(super) use weave::weave;
 
+/// What the journal's file is called.
+pub(super) const FILE: &str = "journal.jsonl";
+
 /// The journal of a store.
 #[derive(Debug)]
 pub struct Journal {
@@ -68,7 +71,7 @@ pub struct JournalReport {
 
 /// Where a store's journal lies.
 pub(super) fn path(root: &Path) -> PathBuf {
-    root.join("journal.jsonl")
+    root.join(FILE)
 }
 
 /// Which file serialises appends.

@@ -116,8 +116,14 @@ pub enum TransferError {
         /// This site.
         site: SiteName,
     },
-    /// The site's key may not sign bundles, or not alone.
-    #[error("the site's key cannot sign this bundle: {source}")]
+    /// The keys that were given may not sign bundles, or are too few.
+    #[error("the keys that are given cannot sign this bundle: {source}")]
+    OwnKeys {
+        /// Why.
+        source: TrustError,
+    },
+    /// This site's own trust document cannot be used, or not be followed by the next version.
+    #[error("the trust document of this site: {source}")]
     OwnTrust {
         /// Why.
         source: TrustError,
@@ -612,7 +618,7 @@ pub enum TransferError {
         by: SiteName,
     },
     /// Some volumes were read and are damaged; what was good stays.
-    #[error("{bundle}: {} of its volumes are damaged: {}", damaged.len(), List(damaged))]
+    #[error("{bundle}: {} of its volumes {} damaged: {}", damaged.len(), if damaged.len() == 1 { "is" } else { "are" }, List(damaged))]
     Damaged {
         /// The bundle.
         bundle: BundleName,

@@ -126,7 +126,8 @@ pub fn acknowledged_by(store: &Store, site: &SiteName) -> Result<Option<Acknowle
     let mut found = None;
     for entry in store.journal().read() {
         let entry = entry?;
-        if let Event::Acknowledged { to, receipt, epoch, sequence, bundle, states, trust, key } = entry.event
+        if let Event::Acknowledged { to, receipt, epoch, sequence, bundle, states, trust, key, forced: _ } =
+            entry.event
             && to == *site
             && counts(&key)
         {

@@ -70,7 +70,7 @@ impl OwnTrust {
             needed: self.document.threshold(TrustRole::Collector),
             strangers,
         };
-        Err(TransferError::OwnTrust { source })
+        Err(TransferError::OwnKeys { source })
     }
 
     /// Tells whether this site's collector keys signed a manifest.

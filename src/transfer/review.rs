@@ -106,7 +106,13 @@ pub(super) fn check(manifest: &Manifest, index: BufReader<File>) -> Result<Revie
     if signed.json != ours.json {
         return Err(other(chantal_bundle::manifest::REVIEW_JSON));
     }
-    if signed.page == ours.page && signed.html != ours.html {
+    if signed.page != ours.page {
+        let (page, drawn) = (signed.page, ours.page);
+        tracing::warn!(
+            %bundle,
+            "`REVIEW.html` is of design {page}, this program draws {drawn}: it is the page that was signed, and was not compared with the index"
+        );
+    } else if signed.html != ours.html {
         return Err(other(chantal_bundle::manifest::REVIEW_HTML));
     }
     Ok(review)

@@ -328,6 +328,14 @@ impl SiteKey {
         public_half(&parse(path)?, path)
     }
 
+    /// Tells where the private half of a key is, without opening it.
+    pub fn home_of(path: &Path) -> Result<Home, KeyError> {
+        if is_public(path)? {
+            return Ok(Home::Agent);
+        }
+        Ok(if parse(path)?.is_encrypted() { Home::Locked } else { Home::File })
+    }
+
     fn in_agent(
         path: &Path,
         public: PublicKey,

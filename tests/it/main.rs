@@ -24,6 +24,7 @@ mod hostile_bundle;
 mod hostile_upstream;
 mod kill;
 mod media;
+mod messages;
 mod reference;
 mod repair;
 mod review;

@@ -28,6 +28,7 @@ window.addEventListener('load', () => {
   for (const id of ['phone', 'desk']) {
     const view = document.getElementById(id), root = view.contentDocument.documentElement;
     found[id] = { width: view.contentWindow.innerWidth, scroll: root.scrollWidth, rows: root.querySelectorAll('table.changes tbody tr').length,
+      blank: [...root.querySelectorAll('.changes td:empty')].filter(cell => cell.getClientRects().length).length,
       requests: view.contentWindow.performance.getEntriesByType('resource').length,
       styled: view.contentWindow.getComputedStyle(root.querySelector('.tiles')).display, search: !root.querySelector('.find').hidden };
   }
@@ -77,6 +78,7 @@ fn expect_good(found: &serde_json::Value, rows: usize) {
         assert_eq!(view["width"], width, "{found}");
         assert!(view["scroll"].as_u64().unwrap() <= width, "{id} scrolls sideways: {found}");
         assert_eq!(view["rows"], rows, "{found}");
+        assert!(id == "desk" || view["blank"] == 0, "rows of the phone have lines without text: {found}");
         assert_eq!(view["requests"], 0, "the page asks for something: {found}");
         assert_eq!(view["styled"], "grid", "the policy shuts the style out: {found}");
         assert_eq!(view["search"], true, "the policy shuts the script out: {found}");

@@ -15,18 +15,18 @@ use crate::{
     world::{Site, World, bundle, text},
 };
 
-fn json(site: &Site, args: &[&str]) -> Value {
+pub fn json(site: &Site, args: &[&str]) -> Value {
     let mut all = vec!["--json"];
     all.extend(args);
     serde_json::from_str(&site.ok(all)).unwrap()
 }
 
-fn fingerprint(site: &Site) -> String {
+pub fn fingerprint(site: &Site) -> String {
     json(site, &["key", "list"])["keys"][0]["fingerprint"].as_str().unwrap().to_owned()
 }
 
 /// Carries a site's public line and makes the collector believe its receipts.
-fn acquaint(world: &World) {
+pub fn acquaint(world: &World) {
     let path = world.dir.path().join("plant.pub");
     fs::write(&path, world.plant.ok(["key", "show"])).unwrap();
     let key = path.to_str().unwrap();
@@ -37,13 +37,13 @@ fn acquaint(world: &World) {
     world.hq.ok(args);
 }
 
-fn media(world: &World) -> PathBuf {
+pub fn media(world: &World) -> PathBuf {
     let out = world.dir.path().join("media");
     fs::create_dir_all(&out).unwrap();
     out
 }
 
-fn export(world: &World, more: &[&str], sequence: u64) -> PathBuf {
+pub fn export(world: &World, more: &[&str], sequence: u64) -> PathBuf {
     let out = media(world);
     let mut args = vec!["export", "--to", "plant-7", "--out", out.to_str().unwrap()];
     args.extend(more);
@@ -97,7 +97,7 @@ fn a_lost_bundle_a_receipt_and_the_next_one() {
     world.hq.ok(["receipt", "apply", file]);
     assert_eq!(json(&world.hq, &["status"])["sites"][0]["acknowledged"]["sequence"], 3);
     let said = world.hq.fails(3, ["receipt", "apply", &forged(&world)]);
-    assert!(said.contains("not believed"), "{said}");
+    assert!(said.contains("does not list as a receiver key of `plant-8`"), "{said}");
 }
 
 /// A receipt that another key signed.
@@ -270,6 +270,13 @@ fn who_is_late_is_seen_and_monitoring_hears_of_it() {
     );
     let said = world.plant.fails(4, ["status", "--check"]);
     assert!(said.contains("LATE"), "{said}");
+    let output = run(&mut world.plant.command(["--json", "status", "--check"]));
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let attention = status["attention"].as_array().unwrap();
+    assert!(
+        attention.len() == 1 && attention[0].as_str().unwrap().contains("LATE"),
+        "one matter: {attention:?}"
+    );
     // late or not, it was imported and published; the next one in time ends the alarm
     ok(world.hq.command(export).arg("--since").arg("none"));
     world.receive(&bundle(&out, 2));
@@ -316,18 +323,18 @@ fn the_log_is_shown_and_what_was_cut_or_rewritten_is_found() {
         let mut edited: Vec<String> = lines.iter().map(ToString::to_string).collect();
         edited[number] = edited[number].replacen("\"at\":\"2", "\"at\":\"3", 1);
         forget(&(edited.join("\n") + "\n"));
-        let said = world.plant.fails(1, ["audit", "verify"]);
+        let said = world.plant.fails(3, ["audit", "verify"]);
         assert!(said.contains(&format!("line {}", number + 1)), "{said}");
     }
     // a line left out, two exchanged
     let without: Vec<&str> =
         lines.iter().copied().enumerate().filter(|(n, _)| *n != 2).map(|(_, l)| l).collect();
     forget(&(without.join("\n") + "\n"));
-    world.plant.fails(1, ["audit", "verify"]);
+    world.plant.fails(3, ["audit", "verify"]);
     let mut swapped = lines.clone();
     swapped.swap(1, 2);
     forget(&(swapped.join("\n") + "\n"));
-    world.plant.fails(1, ["audit", "verify"]);
+    world.plant.fails(3, ["audit", "verify"]);
 }
 
 #[test]
@@ -341,10 +348,22 @@ fn a_passphrase_is_asked_for_on_the_terminal_and_not_shown() {
     ok(init.arg(&dir).env("CHANTAL_KEY_PASSPHRASE", "open sesame"));
     let site = Site { dir };
     // nobody is there to ask
-    let said = site.command(["key", "show"]).stdin(Stdio::null()).output().unwrap();
+    let said = site
+        .command(["trust", "epoch", "--yes"])
+        .env("SSH_AUTH_SOCK", "")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     assert!(!said.status.success() || text(&said).contains("Passphrase"), "{}", text(&said));
+    // the public half lies open
+    for args in [["key", "show"], ["key", "list"]] {
+        let said = text(&run(site.command(args).env("SSH_AUTH_SOCK", "").stdin(Stdio::null())));
+        assert!(said.contains("SHA256:") && !said.contains("Passphrase"), "{said}");
+    }
+    assert!(site.ok(["key", "show"]).trim_end().ends_with(" plant-9"), "whose key it is");
+    assert!(site.ok(["key", "list"]).contains("(file, passphrase)"));
     let mut asked = Command::new("script");
-    asked.arg("-qec").arg(format!("{} key show", env!("CARGO_BIN_EXE_chantal"))).arg("/dev/null");
+    asked.arg("-qec").arg(format!("{} trust epoch --yes", env!("CARGO_BIN_EXE_chantal"))).arg("/dev/null");
     asked.current_dir(&site.dir).env("SSH_AUTH_SOCK", "").env_remove("CHANTAL_CONFIG");
     asked.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = asked.spawn().unwrap();
@@ -360,5 +379,8 @@ fn a_passphrase_is_asked_for_on_the_terminal_and_not_shown() {
     std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"open sesame\n").unwrap();
     let output = child.wait_with_output().unwrap();
     let said = text(&output);
-    assert!(output.status.success() && said.contains("ssh-ed25519 ") && !said.contains("sesame"), "{said}");
+    assert!(
+        output.status.success() && said.contains("version 2 is in force") && !said.contains("sesame"),
+        "{said}"
+    );
 }

@@ -2,7 +2,10 @@
 
 use std::io::Write as _;
 
-use chantal_contract::Digest;
+use chantal_contract::{
+    Digest,
+    limits::{SSHSIG_BYTES, TRUST_BYTES},
+};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
@@ -17,7 +20,8 @@ use crate::{
         human::{count, size, time},
         table::printable,
     },
-    store::{Carried, Delivery, Entry, Event},
+    store::{Carried, Delivery, Entry, Event, Store},
+    transfer::signers,
 };
 
 #[derive(Debug, clap::Args)]
@@ -56,6 +60,9 @@ struct Line<'a> {
     number: u64,
     at: String,
     event: &'a Event,
+    /// Who signed a trust document's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed: Option<Vec<String>>,
 }
 
 pub(super) fn run(args: &Show, context: &Context) -> anyhow::Result<Ending> {
@@ -72,9 +79,10 @@ pub(super) fn run(args: &Show, context: &Context) -> anyhow::Result<Ending> {
         }
         let line = if context.printer.is_json() {
             let (number, at, event) = (entry.number, entry.at.to_string(), &entry.event);
-            serde_json::to_string(&Line { version: printer::JSON_VERSION, number, at, event })?
+            let signed = trusted_by(&store, event)?;
+            serde_json::to_string(&Line { version: printer::JSON_VERSION, number, at, event, signed })?
         } else {
-            text(&entry, kind)
+            text(&entry, kind, &trusted_by(&store, &entry.event)?.unwrap_or_default())
         };
         written(writeln!(out, "{line}"))?;
     }
@@ -135,7 +143,21 @@ fn keys(role: &str, keys: &[String]) -> String {
     if keys.is_empty() { String::new() } else { format!("; {role} {}", keys.join(", ")) }
 }
 
-fn text(entry: &Entry, kind: &str) -> String {
+/// Returns the keys whose signatures over a trust document were kept; version 1 is believed on a person's word.
+fn trusted_by(store: &Store, event: &Event) -> anyhow::Result<Option<Vec<String>>> {
+    let Event::Trusted { document, signatures, .. } = event else { return Ok(None) };
+    let mut kept = Vec::new();
+    for signature in signatures {
+        kept.push(store.pool().read(signature, SSHSIG_BYTES as u64)?);
+    }
+    if kept.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    let document = store.pool().read(document, TRUST_BYTES as u64)?;
+    Ok(Some(signers(&document, &kept).map(|key| key.fingerprint().to_string()).collect()))
+}
+
+fn text(entry: &Entry, kind: &str, trusted_by: &[String]) -> String {
     let said = match &entry.event {
         Event::Init { site, .. } => format!("store of `{site}`"),
         Event::State { repository, state, complete } => {
@@ -151,9 +173,10 @@ fn text(entry: &Entry, kind: &str) -> String {
             let assumed = if *delivery == Delivery::Assumed { ", delivery assumed" } else { "" };
             format!("{bundle} for `{to}`: {}{assumed}{}", states(carried), keys("signed by", signed))
         }
-        Event::Acknowledged { to, epoch, sequence, states: held, trust, key, .. } => format!(
-            "`{to}` holds {}, up to epoch {epoch} sequence {sequence}, trust version {trust}; signed by {key}",
-            states(held)
+        Event::Acknowledged { to, epoch, sequence, states: held, trust, key, forced, .. } => format!(
+            "`{to}` holds {}, up to epoch {epoch} sequence {sequence}, trust version {trust}{}; signed by {key}",
+            states(held),
+            if *forced { ", forced" } else { "" }
         ),
         Event::Pending { bundle, volumes, .. } => {
             format!("{bundle}: {} here", count(volumes.len() as u64, "volume"))
@@ -168,7 +191,8 @@ fn text(entry: &Entry, kind: &str) -> String {
             format!("{bundle} (manifest {}) by {key}", short(manifest))
         }
         Event::Trusted { collector, version, document, .. } => {
-            format!("version {version} of the trust document of `{collector}`, {}", short(document))
+            let by = keys("signed by", trusted_by);
+            format!("version {version} of the trust document of `{collector}`, {}{by}", short(document))
         }
         Event::Forgotten { collector } => {
             format!("the trust document of `{collector}`, and its place in the stream")

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use chantal_bundle::{
-    Namespace, TrustDocument,
+    Namespace, PublicKey, TrustDocument, TrustRole,
     trust::{Link, TrustedKey},
 };
 use chantal_contract::limits::{SIGNATURES, SSHSIG_BYTES, TRUST_BYTES};
@@ -23,6 +23,7 @@ use crate::{
         prompt::confirm,
         receipt::write,
     },
+    report::Event,
     store::Lock,
     transfer::{self, OwnTrust, signers},
     trust::{SiteKey, sshsig},
@@ -110,8 +111,40 @@ fn read(path: &Path) -> anyhow::Result<(Link, TrustDocument)> {
         )
     };
     let link = Link::from_draft(&bytes).ok_or_else(none)?;
-    let document = TrustDocument::parse(&link.document)?;
+    let document = TrustDocument::parse(&link.document)
+        .with_context(|| format!("`{}` is no draft of a trust document", path.display()))?;
     Ok((link, document))
+}
+
+/// Says how many of the signatures that a next version needs are there: those of its own root keys, and of the version before.
+pub(super) fn counted(link: &Link, former: Option<&TrustDocument>, next: &TrustDocument) -> String {
+    let signed: Vec<PublicKey> = signers(&link.document, &link.signatures).collect();
+    let of = |document: &TrustDocument| {
+        let there = document.keys_of(TrustRole::Root).filter(|key| signed.contains(key)).count();
+        let needed = document.threshold(TrustRole::Root);
+        format!("{there} of the {needed} root signatures that version {} asks for", document.version)
+    };
+    let all: Vec<String> = former.into_iter().chain([next]).map(of).collect();
+    all.join(", and ")
+}
+
+/// Tells whether a key is a root key of a next version or of the one before it; refuses one that is known to be neither.
+fn may_sign(key: &SiteKey, next: &TrustDocument, former: Option<&TrustDocument>) -> Result<bool, Usage> {
+    let is_root = |document: &TrustDocument| document.keys_of(TrustRole::Root).any(|k| *k == key.public());
+    match (is_root(next), former) {
+        (true, _) => Ok(true),
+        (false, Some(former)) if is_root(former) => Ok(true),
+        (false, None) => Ok(false),
+        (false, Some(former)) => Err(Usage::new(
+            format!(
+                "{} is a root key neither of version {} nor of version {}: its signature counts for nothing",
+                key.fingerprint(),
+                former.version,
+                next.version
+            ),
+            "`--sign-with KEY` names another key; `chantal trust show` lists those that may",
+        )),
+    }
 }
 
 /// Adds signatures to a draft.
@@ -137,6 +170,11 @@ pub(super) fn sign(path: &Path, with: &[PathBuf], yes: bool, context: &Context) 
     }
     for key in &keys {
         let by = key.fingerprint();
+        if !may_sign(key, &document, former.as_ref())? {
+            let subject = by.to_string();
+            let text = "it is no root key of this version; where it is none of the version before, either, its signature counts for nothing";
+            context.reporter.event(Event::Warning { subject: &subject, text });
+        }
         if signers(&link.document, &link.signatures).any(|known| known == key.public()) {
             context.printer.say(&format!("{by} signed it already"));
             continue;
@@ -145,6 +183,7 @@ pub(super) fn sign(path: &Path, with: &[PathBuf], yes: bool, context: &Context) 
         context.printer.say(&format!("signed by {by}"));
     }
     write(path, &link.to_draft())?;
+    context.printer.say(&format!("{} has {}", path.display(), counted(&link, former.as_ref(), &document)));
     context.printer.say(&format!(
         "hint: `chantal trust apply {}` on `{}` brings it into force, when enough have signed",
         path.display(),
@@ -178,7 +217,9 @@ pub(super) fn apply(path: &Path, yes: bool, context: &Context) -> anyhow::Result
     if !yes {
         confirm("Bring this into force?", "read what it changes, then add `--yes`")?;
     }
-    let next = chain.advance(&store, &link, context.now)?;
+    let next = chain
+        .advance(&store, &link, context.now)
+        .with_context(|| format!("`{}` cannot come into force", path.display()))?;
     settle(&config, &next, context)?;
     super::own::tell(&next, context);
     Ok(Ending::Done)

@@ -11,8 +11,12 @@ use chantal_bundle::{
     KeyFingerprint, PublicKey, TrustDocument, TrustRole,
     trust::{Change, ChangeError},
 };
+use chantal_contract::SiteName;
 
-use super::{Add, Way, draft::changes};
+use super::{
+    Add, Way,
+    draft::{changes, counted},
+};
 use crate::{
     commands::{
         context::{Context, share},
@@ -22,7 +26,8 @@ use crate::{
         prompt::confirm,
         receipt::write,
     },
-    config::Config,
+    config::{Config, closest},
+    report::Event,
     store::{Lock, Store},
     transfer::OwnTrust,
     trust::{SiteKey, TrustError, document::follow, read_public_key},
@@ -62,12 +67,32 @@ pub(super) fn add(add: &Add, context: &Context) -> anyhow::Result<Ending> {
     if let Some(expected) = add.fingerprint.filter(|expected| *expected != found) {
         return Err(TrustError::Fingerprint { expected, found }.into());
     }
+    if let Some(site) = &add.site {
+        warn_of_stranger(site, context)?;
+    }
     let asked = if add.fingerprint.is_some() { Asked::Compared } else { Asked::Not };
     change_with(&add.way, asked, context, |change| {
         add.role.iter().try_for_each(|role| {
             change.add(public, *role, add.site.as_ref().filter(|_| *role == TrustRole::Receiver))
         })
     })
+}
+
+/// Warns where receipts would be believed of a site that gets no bundles: its name may be misspelt.
+fn warn_of_stranger(site: &SiteName, context: &Context) -> anyhow::Result<()> {
+    let config = context.config()?;
+    if config.site_entry(site).is_some() {
+        return Ok(());
+    }
+    let known: Vec<&str> = config.sites.iter().map(|site| site.name.as_str()).collect();
+    let near =
+        closest(site.as_str(), &known).map_or_else(String::new, |near| format!("; is `{near}` meant?"));
+    let text = format!(
+        "`{}` lists no such site under `sites`, so no bundle is made for it{near}",
+        config.path.display()
+    );
+    context.reporter.event(Event::Warning { subject: site.as_str(), text: &text });
+    Ok(())
 }
 
 /// Whether a person has confirmed already.
@@ -129,16 +154,17 @@ fn step(
     if way.dry_run {
         return Ok(Ending::Done);
     }
-    if !way.yes && asked == Asked::Not {
+    // a draft changes nothing: its `apply` asks
+    if !way.yes && asked == Asked::Not && way.draft.is_none() {
         confirm("Is this meant?", "read what it would change with `--dry-run`, then add `--yes`")?;
     }
     let link = chain.sign(&next, &keys)?;
     if let Some(path) = &way.draft {
         write(path, &link.to_draft())?;
         context.printer.say(&format!(
-            "written to {} with {} of the signatures that it needs; nothing has changed yet",
+            "written to {} with {}; nothing has changed yet",
             path.display(),
-            link.signatures.len()
+            counted(&link, Some(chain.document()), &next)
         ));
         context.printer.say(&format!(
             "hint: `chantal trust sign {0}` where the other keys are, then `chantal trust apply {0}` here",

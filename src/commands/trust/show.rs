@@ -12,7 +12,7 @@ use crate::{
     },
     config::Role,
     report::table::Align::{Left, Right},
-    store::Store,
+    store::{Store, StoreError},
     transfer::{links, signers},
 };
 
@@ -77,6 +77,12 @@ pub(super) fn run(only: Option<&SiteName>, context: &Context) -> anyhow::Result<
         {
             collectors.push(found);
         }
+    }
+    if let Some(only) = only
+        && collectors.is_empty()
+    {
+        let has = store.catalog().collectors()?.iter().map(ToString::to_string).collect();
+        return Err(StoreError::NotFound { what: format!("trust document of `{only}`"), has }.into());
     }
     let others = collectors.iter().any(|found| !found.own);
     let narrowed = only.is_some();

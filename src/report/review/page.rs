@@ -3,16 +3,19 @@
 //! Every text of a package passes the template's escaping, and before that loses what could reorder or hide other text.
 //! The page's own policy allows the one style and the one script that it holds, by their digests, and no request at all.
 
-use std::collections::BTreeMap;
+mod facts;
+
+use std::{cmp::Ordering, collections::BTreeMap, mem};
 
 use askama::Template;
 use sha2::{Digest as _, Sha256};
 
-use super::{Change, Proven, Review, Since, StateReview, What, turns::Turns};
-use crate::report::human::{count, grouped, size};
+use self::facts::{Fact, about, facts};
+use super::{Change, Review, StateReview, What, turns::Turns};
+use crate::report::human::{count, grouped, order, size};
 
 /// The version of the page's design: another text for the same review is another version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Changes that the page shows; `review.json` has more.
 const ROWS: usize = 25_000;
@@ -35,6 +38,7 @@ const SCRIPT: &str = include_str!("../../../templates/review.js");
 struct Page {
     policy: String,
     version: u32,
+    compared: bool,
     title: String,
     style: &'static str,
     script: &'static str,
@@ -91,16 +95,10 @@ struct State {
     tags: Vec<String>,
     about: String,
     facts: Vec<Fact>,
+    all_advisories: String,
     advisories: Vec<Advisory>,
     rows: Vec<Row>,
     more: Vec<String>,
-}
-
-struct Fact {
-    label: &'static str,
-    text: String,
-    warn: bool,
-    keys: Vec<String>,
 }
 
 struct Advisory {
@@ -122,7 +120,7 @@ struct Row {
 /// Draws the page.
 pub fn render(review: &Review) -> Result<Vec<u8>, askama::Error> {
     let (grave, notes): (Vec<_>, Vec<_>) =
-        review.foremost(UNUSUAL).into_iter().partition(|unusual| unusual.is_grave());
+        unusual(review).into_iter().partition(|unusual| unusual.is_grave());
     let item =
         |unusual: &&super::Unusual| Item { heading: unusual.heading(), text: shown(&unusual.to_string()) };
     let hidden = review.unusual_omitted + review.unusual.len().saturating_sub(UNUSUAL) as u64;
@@ -134,6 +132,7 @@ pub fn render(review: &Review) -> Result<Vec<u8>, askama::Error> {
             base64(&Sha256::digest(SCRIPT)),
         ),
         version: VERSION,
+        compared: review.compared.is_some(),
         title: match &review.compared {
             Some(with) => format!("{with} and {}", review.bundle),
             None => format!("Review of {}", review.bundle),
@@ -158,9 +157,36 @@ pub fn render(review: &Review) -> Result<Vec<u8>, askama::Error> {
         bars: bars(review),
         largest: largest(review),
         kinds: What::ALL.map(What::name),
-        states: (1..).zip(&review.states).map(|(n, state)| State::new(n, state, &mut room)).collect(),
+        states: (1..)
+            .zip(&review.states)
+            .map(|(n, state)| State::new(n, state, review.compared.is_some(), &mut room))
+            .collect(),
     };
     page.render().map(String::into_bytes)
+}
+
+/// Returns the unusual things that the page shows; those of one kind in the order of their names.
+fn unusual(review: &Review) -> Vec<&super::Unusual> {
+    let mut found = review.foremost(UNUSUAL);
+    for same in found.chunk_by_mut(|a, b| mem::discriminant(*a) == mem::discriminant(*b)) {
+        same.sort_by_cached_key(|unusual| Named(unusual.to_string()));
+    }
+    found
+}
+
+/// A text that is ordered as people order names.
+#[derive(PartialEq, Eq)]
+struct Named(String);
+
+impl Ord for Named {
+    fn cmp(&self, other: &Self) -> Ordering {
+        order(&self.0, &other.0)
+    }
+}
+impl PartialOrd for Named {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 fn lead(review: &Review) -> String {
@@ -169,8 +195,12 @@ fn lead(review: &Review) -> String {
     }
     let mut names: Vec<&str> = review.states.iter().map(|state| state.repository.as_str()).collect();
     names.dedup();
+    let advisories = match review.advisories() {
+        0 => String::new(),
+        some => format!(", {}", count(some, "advisory")),
+    };
     format!(
-        "From collector {} to site {}: {} in {}, {} to carry.",
+        "From collector {} to site {}: {} in {}{advisories}, {} to carry.",
         review.collector,
         review.site,
         count(review.counts.all(), "changed package"),
@@ -189,6 +219,10 @@ fn tiles(review: &Review) -> Vec<Tile> {
         number("downgraded", counts.downgraded),
         number("replaced", counts.replaced),
     ];
+    match review.advisories() {
+        0 => {}
+        some => tiles.push(number(if some == 1 { "advisory" } else { "advisories" }, some)),
+    }
     tiles.push(Tile { label: "of packages", value: size(counts.bytes), zero: counts.bytes == 0 });
     tiles
 }
@@ -260,7 +294,9 @@ struct Room {
 fn chosen(review: &Review) -> BTreeMap<usize, Vec<Row>> {
     let mut turns = Turns::new(ROWS, ROW_BYTES);
     for (n, state) in review.states.iter().enumerate() {
-        for change in &state.changes {
+        let mut changes: Vec<&Change> = state.changes.iter().collect();
+        changes.sort_by(|a, b| a.order(b));
+        for change in changes {
             let texts =
                 [Some(&change.name), Some(&change.architecture), change.old.as_ref(), change.new.as_ref()];
             let text = texts.into_iter().flatten().map(String::len).sum();
@@ -293,7 +329,7 @@ impl State {
         self.rows.chunks(200)
     }
 
-    fn new(number: usize, state: &StateReview, room: &mut Room) -> Self {
+    fn new(number: usize, state: &StateReview, compared: bool, room: &mut Room) -> Self {
         let mut tags = Vec::new();
         if !state.incremental {
             tags.push("new here".into());
@@ -313,92 +349,13 @@ impl State {
             repository: state.repository.clone(),
             tags,
             about: about(state),
-            facts: facts(state),
+            facts: facts(state, compared),
+            all_advisories: grouped(state.all_advisories()),
             advisories,
             rows,
             more,
         }
     }
-}
-
-fn about(state: &StateReview) -> String {
-    let kind = match state.format.as_str() {
-        "apt" => "APT",
-        "rpm" => "RPM",
-        "pypi" => "Python",
-        "helm" => "Helm",
-        "apk" => "Alpine",
-        other => other,
-    };
-    let mode = match state.mode.as_str() {
-        "mirror" => "mirrored byte for byte",
-        "filtered" => "chosen packages, indexes written anew",
-        _ => "packages of the collector's own",
-    };
-    let before = if state.incremental {
-        format!(", {} before", grouped(state.packages_before))
-    } else {
-        String::new()
-    };
-    format!("{kind} repository, {mode}. {}{before}.", count(state.packages, "package"))
-}
-
-fn facts(state: &StateReview) -> Vec<Fact> {
-    let keys = |wanted: &dyn Fn(&super::Key) -> bool| -> Vec<String> {
-        state.keys.iter().filter(|key| wanted(key)).map(|key| key.fingerprint.clone()).collect()
-    };
-    let mut facts = Vec::new();
-    let mut fact = |label, text: String, warn, keys| facts.push(Fact { label, text, warn, keys });
-    match state.proven {
-        Proven::Signed => {
-            fact(
-                "Signature",
-                "The collector says that it verified upstream's signature of the metadata, by".into(),
-                false,
-                keys(&|k| k.metadata.is_now()),
-            );
-        }
-        Proven::Packages => {
-            let text = "The metadata are not signed; the collector says that every package carries a good signature of one of".into();
-            fact("Signature", text, false, keys(&|k| k.packages.is_now()));
-        }
-        Proven::Unsigned => {
-            let text = "No signature of upstream over the metadata was verified.".into();
-            fact("Signature", text, true, Vec::new());
-        }
-        Proven::Digests => {
-            let text = "Nothing to verify but digests over TLS: the format signs nothing.".into();
-            fact("Signature", text, false, Vec::new());
-        }
-        Proven::Own => fact("Signature", "The collector's own packages.".into(), false, Vec::new()),
-    }
-    let gone = keys(&|k| k.metadata == Since::Gone);
-    if !gone.is_empty() {
-        fact("Signed before", "and not any more by".into(), true, gone);
-    }
-    let others = keys(&|k| k.packages.is_now() && !k.metadata.is_now());
-    if !others.is_empty() && state.proven == Proven::Signed {
-        fact(
-            "Packages",
-            "The collector says that every package carries a good signature of one of".into(),
-            false,
-            others,
-        );
-    }
-    if let Some(date) = &state.date {
-        let until =
-            state.valid_until.as_ref().map_or_else(String::new, |until| format!(", valid until {until}"));
-        fact("Upstream's date", format!("{date}{until}"), false, Vec::new());
-    }
-    let comes = format!("{}, {}", count(state.files_in, "file"), size(state.bytes_in));
-    let goes =
-        if state.files_out > 0 { format!("; {} go", count(state.files_out, "file")) } else { String::new() };
-    fact("Files that come", format!("{comes}{goes}"), false, Vec::new());
-    if state.files_stray > 0 {
-        let text = format!("{} come that no index names", count(state.files_stray, "file"));
-        fact("Of no package", text, true, Vec::new());
-    }
-    facts
 }
 
 /// Takes the rows of a state, and says how many changes have none.
@@ -417,7 +374,9 @@ fn rows(number: usize, state: &StateReview, room: &mut Room, more: &mut Vec<Stri
 
 fn advisories(state: &StateReview, room: &mut Room, more: &mut Vec<String>) -> Vec<Advisory> {
     let mut found = Vec::new();
-    for advisory in &state.advisories {
+    let mut by_name: Vec<_> = state.advisories.iter().collect();
+    by_name.sort_by(|a, b| order(&a.id, &b.id));
+    for advisory in by_name {
         let mut references =
             advisory.references.iter().take(REFERENCES).map(|r| shown(r)).collect::<Vec<_>>().join(" ");
         if advisory.references.len() > REFERENCES {
@@ -439,7 +398,7 @@ fn advisories(state: &StateReview, room: &mut Room, more: &mut Vec<String>) -> V
         room.text -= text;
         found.push(row);
     }
-    let hidden = (state.advisories.len() - found.len()) as u64 + state.advisories_omitted;
+    let hidden = state.all_advisories() - found.len() as u64;
     if hidden > 0 {
         more.push(format!("And {} that are not shown here.", count(hidden, "further advisory")));
     }

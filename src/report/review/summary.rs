@@ -24,9 +24,8 @@ pub fn lines(review: &Review) -> Vec<String> {
             name.extend([" (", &state.names.join(", "), ")"]);
         }
         lines.push(format!("changes   {name}: {}", counted(&state.counts)));
-        if !state.advisories.is_empty() {
-            let advisories = state.advisories.len() as u64 + state.advisories_omitted;
-            lines.push(format!("          {}", count(advisories, "advisory")));
+        if state.all_advisories() > 0 {
+            lines.push(format!("          {}", count(state.all_advisories(), "advisory")));
         }
     }
     for large in review.largest.iter().take(LARGEST) {
@@ -55,7 +54,9 @@ pub fn changes(review: &Review) -> Vec<String> {
     let mut lines = Vec::new();
     for state in review.states.iter().filter(|state| !state.changes.is_empty()) {
         lines.extend([String::new(), format!("{}:", state.repository)]);
-        for change in &state.changes {
+        let mut changes: Vec<_> = state.changes.iter().collect();
+        changes.sort_by(|a, b| a.order(b));
+        for change in changes {
             let version = match (&change.old, &change.new) {
                 (Some(old), Some(new)) if old != new => format!("{old} -> {new}"),
                 (old, new) => new.as_ref().or(old.as_ref()).cloned().unwrap_or_default(),

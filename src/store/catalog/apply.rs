@@ -115,7 +115,7 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
                 ],
             )?;
         }
-        Event::Acknowledged { to, receipt, epoch, sequence, bundle, states, trust, key } => {
+        Event::Acknowledged { to, receipt, epoch, sequence, bundle, states, trust, key, forced: _ } => {
             db.execute(
                 "INSERT OR REPLACE INTO acknowledged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![

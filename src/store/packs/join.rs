@@ -4,8 +4,44 @@ use std::{collections::HashSet, sync::Arc};
 
 use chantal_contract::Digest;
 
-use super::{MANY, Pack, Packs, Stage, lock, pack};
+use super::{MANY, Pack, Packs, Stage, lock, pack, table::Place};
 use crate::store::{Depth, StoreError, file};
+
+/// A pack of which gc leaves out a part.
+struct Waste {
+    /// What stays of it.
+    live: Vec<(Digest, Place)>,
+    /// The decoded bytes of that.
+    live_bytes: u64,
+    /// The decoded bytes of all of it.
+    all: u64,
+}
+
+impl Waste {
+    /// Looks at a pack; none where at least three quarters of it stay.
+    fn of(pack: &Pack, keep: &HashSet<Digest>) -> Result<Option<Self>, StoreError> {
+        let mut this = Self { live: Vec::new(), live_bytes: 0, all: 0 };
+        pack.each_entry(&mut |name, place| {
+            this.all += u64::from(place.length);
+            if keep.contains(&name) {
+                this.live_bytes += u64::from(place.length);
+                this.live.push((name, place));
+            }
+            Ok(())
+        })?;
+        let wasted = this.live.is_empty() || this.live_bytes.saturating_mul(4) <= this.all.saturating_mul(3);
+        Ok(wasted.then_some(this))
+    }
+
+    /// Estimates what leaving it out saves of so many stored bytes.
+    fn saves(&self, stored: u64) -> u64 {
+        let gone = u128::from(self.all.saturating_sub(self.live_bytes));
+        match u128::from(stored) * gone / u128::from(self.all.max(1)) {
+            _ if self.live.is_empty() => stored,
+            part => u64::try_from(part).unwrap_or(stored),
+        }
+    }
+}
 
 impl Packs {
     /// Joins the packs that are not much larger than the newest one, so that there are few; under the packs' lock.
@@ -62,22 +98,10 @@ impl Packs {
         let mut saved = 0u64;
         let packs = self.opened().clone();
         for pack in packs {
-            let (mut live, mut all) = (Vec::new(), 0u64);
-            let mut live_bytes = 0u64;
-            pack.each_entry(&mut |name, place| {
-                all += u64::from(place.length);
-                if keep.contains(&name) {
-                    live_bytes += u64::from(place.length);
-                    live.push((name, place));
-                }
-                Ok(())
-            })?;
+            let Some(Waste { mut live, .. }) = Waste::of(&pack, keep)? else { continue };
             if live.is_empty() {
                 file::remove(pack.path())?;
                 saved += pack.bytes();
-                continue;
-            }
-            if live_bytes.saturating_mul(4) > all.saturating_mul(3) {
                 continue;
             }
             // in the order of their blocks, so that neighbours stay neighbours
@@ -94,6 +118,15 @@ impl Packs {
         file::sync_dir(&self.shared.dir)?;
         self.refresh()?;
         Ok(saved)
+    }
+
+    /// Estimates the bytes that [`Packs::prune`] would save: what stays is stored anew, and may shrink otherwise than it is now.
+    pub(in crate::store) fn prunable(&self, keep: &HashSet<Digest>) -> Result<u64, StoreError> {
+        self.refresh()?;
+        let packs = self.opened().clone();
+        let saved =
+            |pack: &Arc<Pack>| Ok(Waste::of(pack, keep)?.map_or(0, |waste| waste.saves(pack.bytes())));
+        packs.iter().map(saved).sum()
     }
 
     /// Names a pack that holds all that others hold, and removes those.

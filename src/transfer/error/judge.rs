@@ -80,9 +80,7 @@ impl TransferError {
             Self::Store(source) => source.hint(),
             Self::Key(source) => source.hint(),
             Self::NotBack { source, .. } => source.hint(),
-            Self::OwnTrust { source: TrustError::NotEnough { strangers, .. } } if !strangers.is_empty() => Some(
-                "`chantal trust show` lists the keys that may; `chantal trust rotate` finishes a rotation that was interrupted".into(),
-            ),
+            Self::OwnKeys { source } => own_keys(source),
 
             Self::NoTrust { .. } | Self::Stranger { .. } => Some(
                 "`chantal key show` on the collector prints its key; `chantal trust add KEYFILE` here trusts it".into(),
@@ -109,6 +107,10 @@ impl TransferError {
             Self::Untrusted { source: TrustError::Chain(ChainError::Older { .. }), .. } => Some(
                 "it was made before the keys changed: what the collector exports now (`chantal export`) is believed; `chantal bundle inspect` \
                  still shows what this one is".into(),
+            ),
+            Self::OwnTrust { source: TrustError::Chain(ChainError::NotSigned { .. } | ChainError::NotOwned { .. }) } => Some(
+                "each root key signs by `chantal trust sign DRAFT`; a draft that was changed after it was signed is signed by nobody: \
+                 `--draft FILE` of the command that wrote it writes it anew".into(),
             ),
             Self::Unapproved { source, .. } => source.hint(),
             Self::OwnTrust { source } | Self::Untrusted { source, .. } => source.hint(),
@@ -215,6 +217,24 @@ impl TransferError {
             _ => None,
         }
     }
+}
+
+/// What helps where the keys that are to sign a bundle do not suffice.
+fn own_keys(source: &TrustError) -> Option<String> {
+    let TrustError::NotEnough { collector, signed, strangers, .. } = source else { return source.hint() };
+    let more =
+        format!("`--sign-with KEY` gives another collector key; `chantal trust show {collector}` lists them");
+    Some(match strangers.as_slice() {
+        [] => more,
+        // the site's own key comes first, and is none
+        _ if *signed == 0 => {
+            format!("`chantal trust rotate` finishes a rotation that was interrupted; {more}")
+        }
+        strangers => {
+            let keys: Vec<String> = strangers.iter().map(ToString::to_string).collect();
+            format!("{} may not sign bundles: {more}", keys.join(", "))
+        }
+    })
 }
 
 /// Tells whether a file is one of a bundle's review.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::{
     store::{Acknowledged, Carried, Event, Lock, StateRef, Store, StoreError},
     transfer::{TransferError, held::acknowledged_by, own},
-    trust::{KeyError, TrustError, document::signers},
+    trust::{KeyError, TrustError, document::signers, sshsig},
 };
 
 /// Why a receipt was not made or not believed.
@@ -48,13 +48,27 @@ pub enum ReceiptFault {
         collector: SiteName,
     },
     /// No key signed it that may.
-    #[error("the receipt is not believed: {source}")]
+    #[error("it is not believed: {source}")]
     Untrusted {
         /// Why.
         source: TrustError,
     },
+    /// The signature is good, and the key is none of the site's.
+    #[error(
+        "it is signed by {key}, which trust document version {version} of `{collector}` does not list as a receiver key of `{site}`"
+    )]
+    Stranger {
+        /// The key.
+        key: KeyFingerprint,
+        /// Whose trust document.
+        collector: SiteName,
+        /// Which version of it.
+        version: u32,
+        /// The site that the receipt names.
+        site: SiteName,
+    },
     /// It is about another collector's bundles.
-    #[error("the receipt is about bundles of collector `{found}`, this is `{here}`")]
+    #[error("it is for collector `{found}`, this is `{here}`")]
     OtherCollector {
         /// Whose bundles it is about.
         found: SiteName,
@@ -62,9 +76,7 @@ pub enum ReceiptFault {
         here: SiteName,
     },
     /// The key that signed it is another site's.
-    #[error(
-        "the receipt says that it is of site `{found}`, and key {key} signed it, which is of another site"
-    )]
+    #[error("it says that it is of site `{found}`, and key {key} signed it, which is of another site")]
     OtherSite {
         /// What it says.
         found: SiteName,
@@ -81,7 +93,7 @@ pub enum ReceiptFault {
     },
     /// It tells of what this store never did.
     #[error(
-        "the receipt says {found}, and {}",
+        "it says {found}, and {}",
         if *forked { "the site accepted a trust document that is none of this store's" } else { "its newest import was never exported here" }
     )]
     Strange {
@@ -93,9 +105,7 @@ pub enum ReceiptFault {
         forked: bool,
     },
     /// The site said more already.
-    #[error(
-        "the receipt is older than what `{site}` acknowledged already: it says {found}, that was {known}"
-    )]
+    #[error("it is older than what `{site}` acknowledged already: it says {found}, that was {known}")]
     Older {
         /// The site.
         site: SiteName,
@@ -112,6 +122,7 @@ impl ReceiptFault {
         match self {
             Self::Form(_)
             | Self::Untrusted { .. }
+            | Self::Stranger { .. }
             | Self::OtherCollector { .. }
             | Self::OtherSite { .. }
             | Self::Again { .. }
@@ -129,9 +140,19 @@ impl ReceiptFault {
             Self::Key(source) => source.hint(),
             Self::Transfer(source) => source.hint(),
             Self::Nobody { .. } => Some("`chantal trust show` lists the collectors that are believed".into()),
-            Self::Untrusted { source: TrustError::NotEnough { .. } } => Some(
-                "`chantal key show` on the site prints its key; `chantal trust add KEYFILE --role receiver --site SITE` here believes its receipts".into(),
+            Self::Form(_) | Self::Untrusted { source: TrustError::Signature(_) } => Some(
+                "copy it again, it may be damaged; `chantal receipt create --out FILE` on the site writes it anew".into(),
             ),
+            Self::Untrusted { source: TrustError::Revoked { .. } } => Some(
+                "the site takes another key (`chantal trust rotate` there); `chantal trust add KEYFILE --role receiver --site SITE` here believes that one".into(),
+            ),
+            Self::Stranger { site, key, .. } => Some(format!(
+                "if `chantal key list` at `{site}` prints {key}, too: `chantal key show` there prints its key, and here \
+                 `chantal trust add KEYFILE --role receiver --site {site} --fingerprint {key}` believes its receipts"
+            )),
+            Self::OtherSite { found, .. } => Some(format!(
+                "`chantal trust show` lists whose key it is; a receipt of `{found}` is made there, by `chantal receipt create`"
+            )),
             Self::Older { .. } => Some(
                 "the next bundle starts from what the site said last; if it was set back since, `--force` goes back with it".into(),
             ),
@@ -211,6 +232,8 @@ pub struct Applied {
     pub heard: Heard,
     /// It was applied before; nothing was done.
     pub already: bool,
+    /// It would have been refused, and is believed because that is allowed.
+    pub forced: bool,
     /// States that this store does not know; they count as not held.
     pub unknown: Vec<AcknowledgedState>,
     /// The site's newest import is none that this store exported.
@@ -221,22 +244,39 @@ pub struct Applied {
     pub version: u32,
 }
 
+/// Reads a receipt that some key signed well, whether that key is believed or not.
+pub fn look(file: &[u8]) -> Result<(Receipt, PublicKey), ReceiptFault> {
+    let sealed = Sealed::split(file)?;
+    let key = sshsig::verify(Namespace::Receipt, sealed.text, sealed.signature)
+        .map_err(|source| ReceiptFault::Untrusted { source: source.into() })?;
+    Ok((Receipt::parse(sealed.text)?, key))
+}
+
 /// Reads a receipt: its signature by a key of the site that it names, before a byte of it is parsed.
 pub fn read(store: &Store, file: &[u8]) -> Result<Heard, ReceiptFault> {
     let sealed = Sealed::split(file)?;
     let document = own::own_document(store)?;
-    let by = signers(
-        &document,
-        TrustRole::Receiver,
-        Namespace::Receipt,
-        sealed.text,
-        &[sealed.signature.to_vec()],
-    )
-    .map_err(|source| ReceiptFault::Untrusted { source })?;
+    let ours = |receipt: &Receipt| {
+        if receipt.collector == document.collector {
+            return Ok(());
+        }
+        let (found, here) = (receipt.collector.clone(), document.collector.clone());
+        Err(ReceiptFault::OtherCollector { found, here })
+    };
+    let signatures = [sealed.signature.to_vec()];
+    let by = match signers(&document, TrustRole::Receiver, Namespace::Receipt, sealed.text, &signatures) {
+        Ok(by) => by,
+        // a good signature of a key that nobody here knows: what it is about helps a person to see why
+        Err(TrustError::NotEnough { .. }) => {
+            let (receipt, key) = look(file)?;
+            ours(&receipt)?;
+            let (key, collector, version) = (key.fingerprint(), document.collector, document.version);
+            return Err(ReceiptFault::Stranger { key, collector, version, site: receipt.site });
+        }
+        Err(source) => return Err(ReceiptFault::Untrusted { source }),
+    };
     let receipt = Receipt::parse(sealed.text)?;
-    if receipt.collector != document.collector {
-        return Err(ReceiptFault::OtherCollector { found: receipt.collector, here: document.collector });
-    }
+    ours(&receipt)?;
     let ours = |key: &&PublicKey| document.receiver_keys(&receipt.site).any(|k| k == *key);
     match (by.iter().find(ours).copied(), by.first()) {
         (Some(key), _) => Ok(Heard { receipt, key, digest: super::digest(sealed.text) }),
@@ -304,6 +344,7 @@ pub fn apply(
             states,
             trust: place.trust,
             key: applied.heard.key.fingerprint().to_string(),
+            forced: applied.forced,
         };
         store.journal().append(event, at)?;
     }
@@ -330,13 +371,19 @@ fn consider(
         *version == receipt.trust.version && *document == receipt.trust.sha256
     };
     let forked = !chain.iter().any(same);
-    if backwards == Backwards::Refused && !already {
-        expect_newest(store, &heard, known.as_ref())?;
-        if foreign || forked {
-            let (site, found) = (receipt.site.clone(), Place::from(receipt));
-            return Err(ReceiptFault::Strange { site, found, forked });
-        }
+    let mut judged = if already { Ok(()) } else { expect_newest(store, &heard, known.as_ref()) };
+    if judged.is_ok() && !already && (foreign || forked) {
+        let (site, found) = (receipt.site.clone(), Place::from(receipt));
+        judged = Err(ReceiptFault::Strange { site, found, forked });
     }
+    let forced = match (judged, backwards) {
+        (Ok(()), _) => false,
+        (
+            Err(ReceiptFault::Older { .. } | ReceiptFault::Again { .. } | ReceiptFault::Strange { .. }),
+            Backwards::Allowed,
+        ) => true,
+        (Err(fault), _) => return Err(fault),
+    };
     let (mut states, mut unknown) = (Vec::new(), Vec::new());
     for state in &receipt.states {
         if !store.manifests().has(&state.manifest)? {
@@ -355,5 +402,5 @@ fn consider(
         });
     }
     let version = chain.last().map_or(0, |(version, _)| *version);
-    Ok((Applied { heard, already, unknown, foreign, forked, version }, states))
+    Ok((Applied { heard, already, forced, unknown, foreign, forked, version }, states))
 }

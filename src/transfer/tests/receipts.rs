@@ -119,8 +119,8 @@ fn a_receipt_counts_from_the_sites_own_key_alone() {
         error
     };
     // nobody's key, the collector's own, and another site's that is believed for that other site
-    assert!(matches!(untrusted(&seal(&receipt, &other.key).unwrap()), ReceiptFault::Untrusted { .. }));
-    assert!(matches!(untrusted(&seal(&receipt, &collector.key).unwrap()), ReceiptFault::Untrusted { .. }));
+    assert!(matches!(untrusted(&seal(&receipt, &other.key).unwrap()), ReceiptFault::Stranger { .. }));
+    assert!(matches!(untrusted(&seal(&receipt, &collector.key).unwrap()), ReceiptFault::Stranger { .. }));
     // the right key over other bytes, in another namespace, or not at all
     let text = receipt.encode().unwrap();
     let other_text = Receipt { created: at(999), ..receipt.clone() }.encode().unwrap();

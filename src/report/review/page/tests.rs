@@ -1,5 +1,5 @@
 use super::*;
-use crate::report::review::{Counts, Key, Large, Unusual};
+use crate::report::review::{Counts, Key, Large, Proven, Since, Unusual};
 
 fn change(what: What, name: &str, old: Option<&str>, new: Option<&str>) -> Change {
     let text = |t: Option<&str>| t.map(str::to_owned);
@@ -112,6 +112,13 @@ fn the_policy_names_the_style_and_the_script_that_are_there() {
 }
 
 #[test]
+fn charts_have_a_size_where_no_style_gives_them_one() {
+    let page = String::from_utf8(render(&hostile()).unwrap()).unwrap();
+    assert_eq!(page.matches("<svg ").count(), page.matches("<svg width=\"").count());
+    assert!(page.matches("<svg ").count() >= 7, "{page}");
+}
+
+#[test]
 fn base64_is_the_one_that_browsers_read() {
     for (bytes, text) in
         [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("\u{ff}", "w78=")]
@@ -130,6 +137,80 @@ fn rows_beyond_what_a_page_holds_are_counted() {
         assert_eq!(page.matches("<tr class=\"added\">").count(), count.min(ROWS));
         assert_eq!(page.contains("1 further package that"), hidden, "{count}");
     }
+}
+
+fn text(review: &Review) -> String {
+    String::from_utf8(render(review).unwrap()).unwrap()
+}
+
+#[test]
+fn who_signed_the_packages_is_said_beside_who_signed_the_metadata() {
+    let mut review = hostile();
+    let state = &mut review.states[0];
+    state.format = "rpm".into();
+    state.keys[0].packages = Since::Before;
+    let page = text(&review);
+    assert!(
+        page.contains("<dt>Packages signed</dt><dd>Every package carries")
+            && page.matches("ABCD").count() == 2
+    );
+    review.states[0].keys[0].packages = Since::Gone;
+    assert!(text(&review).contains(
+        "<dt>Packages signed</dt><dd class=\"warn\">No signature of the packages was verified this"
+    ));
+    review.states[0].keys[0].packages = Since::Never;
+    assert!(text(&review).contains("<dt>Packages signed</dt><dd>No signature of the packages was verified."));
+    // what Debian's packages never carry is not missed
+    review.states[0].format = "apt".into();
+    assert!(!text(&review).contains("Packages signed"));
+}
+
+#[test]
+fn advisories_are_counted_where_everybody_looks() {
+    let mut review = hostile();
+    review.states[0].advisories_omitted = 1234;
+    let page = text(&review);
+    assert!(
+        page.contains("<b>1,235</b> <span>advisories</span>") && page.contains(", 1,235 advisories, "),
+        "{page}"
+    );
+    assert!(page.contains("<h3>Advisories: 1,235</h3>"));
+    review.states[0].advisories_omitted = 0;
+    assert!(text(&review).contains("<b>1</b> <span>advisory</span>"));
+    review.states[0].advisories.clear();
+    assert!(!text(&review).contains("advisory</span>"));
+}
+
+#[test]
+fn rows_stand_as_people_count() {
+    let mut review = hostile();
+    let names = ["p-20", "p-1:x", "p-19", "p-1"];
+    review.states[0].changes = names.map(|name| change(What::Added, name, None, Some("1"))).into();
+    let page = text(&review);
+    let at = |name: &str| page.find(&format!("<td>{name} <small>")).unwrap();
+    assert!(["p-1", "p-1:x", "p-19", "p-20"].map(at).is_sorted());
+    let goes = |name: &str| Unusual::Moved {
+        name: name.into(),
+        version: "1".into(),
+        from: "a".into(),
+        to: "b".into(),
+    };
+    review.unusual = names.map(goes).into();
+    let page = text(&review);
+    let at = |name: &str| page.find(&format!("<span>{name} 1 moves")).unwrap();
+    assert!(["p-1", "p-1:x", "p-19", "p-20"].map(at).is_sorted());
+}
+
+#[test]
+fn files_are_counted_where_they_are_known() {
+    let mut review = hostile();
+    for (out, said) in [(0, "0 files, 0 B</dd>"), (1, "; 1 file goes</dd>"), (2, "; 2 files go</dd>")] {
+        review.states[0].files_out = out;
+        assert!(text(&review).contains(said), "{said}");
+    }
+    review.compared = Some("hq.plant-7-e01-000000".into());
+    let page = text(&review);
+    assert!(!page.contains("Files that come") && page.contains("both bundles say"), "{page}");
 }
 
 #[test]
