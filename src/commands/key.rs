@@ -194,7 +194,7 @@ fn list(config: &Config, context: &Context) -> anyhow::Result<()> {
     let mut keys = vec![Row {
         of: config.site.to_string(),
         role: "site",
-        algorithm: own.public().algorithm().into(),
+        algorithm: own.algorithm().into(),
         fingerprint: own.fingerprint().to_string(),
         note: format!("{} ({})", config.key.resolve().display(), home.name()),
     }];

@@ -330,6 +330,9 @@ impl SiteKey {
 
     /// Tells where the private half of a key is, without opening it.
     pub fn home_of(path: &Path) -> Result<Home, KeyError> {
+        if Self::public_of(path)?.is_on_token() {
+            return Ok(Home::Token);
+        }
         if is_public(path)? {
             return Ok(Home::Agent);
         }
