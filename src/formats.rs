@@ -59,9 +59,12 @@ fn read_requirements(path: &Path) -> io::Result<String> {
 }
 
 /// Sets up the format that a snapshot's header names, with the options that it holds.
+///
+/// A mode that the format has not is refused: it decides what is published and what a review tells, and the two must be of the
+/// same packages.
 pub fn from_header(header: &Header) -> Result<Box<dyn Format>, FormatError> {
     let options = header.options.clone();
-    Ok(match header.format {
+    let format: Box<dyn Format> = match header.format {
         Kind::Apt => Box::new(Apt::from_value(options)?),
         Kind::Rpm => Box::new(Rpm::from_value(options)?),
         Kind::Pypi => Box::new(Pypi::from_value(options)?),
@@ -71,12 +74,21 @@ pub fn from_header(header: &Header) -> Result<Box<dyn Format>, FormatError> {
                 why: "this version does not know the format; use a newer one".into(),
             });
         }
+    };
+    if format.mode() == header.mode {
+        return Ok(format);
+    }
+    Err(FormatError::Option {
+        option: "mode".into(),
+        why: format!("expected `{}` of format {}, found `{}`", format.mode(), header.format, header.mode),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use chantal_contract::Mode;
 
     use super::*;
     use crate::config::Config;
@@ -111,6 +123,12 @@ mod tests {
                 Header { format: format.kind(), layout: 1, mode: format.mode(), options: format.options() };
             let again = from_header(&header).unwrap();
             assert_eq!((again.kind(), again.options()), (format.kind(), format.options()));
+            for mode in [Mode::Mirror, Mode::Filtered, Mode::Hosted] {
+                let other = from_header(&Header { mode, ..header.clone() });
+                let told = other.as_ref().err().map(ToString::to_string).unwrap_or_default();
+                assert_eq!(other.is_ok(), mode == format.mode(), "{told}");
+                assert!(other.is_ok() || told.contains(&format!("found `{mode}`")), "{told}");
+            }
         }
         let pypi = build(&config.repositories[2]).unwrap().options();
         assert_eq!(pypi["keep"], 2);
@@ -130,12 +148,8 @@ mod tests {
         assert!(fault.to_string().contains("option `--pre`"), "{fault}");
         assert_eq!(fault.hint(), Some("set `prereleases: allow`"));
         fs::remove_dir_all(&config.path).unwrap();
-        let header = Header {
-            format: Kind::Helm,
-            layout: 1,
-            mode: chantal_contract::Mode::Filtered,
-            options: serde_json::Value::Null,
-        };
+        let header =
+            Header { format: Kind::Helm, layout: 1, mode: Mode::Filtered, options: serde_json::Value::Null };
         assert!(from_header(&header).err().unwrap().to_string().contains("helm"));
     }
 }

@@ -3,9 +3,11 @@
 //! Media are only read. Signatures are checked before anything is parsed, cells before anything is unpacked, and nothing
 //! becomes current but by one append to the journal at the end.
 
+mod accepted;
 mod admit;
 mod approval;
 mod content;
+mod counts;
 mod error;
 mod export;
 mod held;
@@ -20,6 +22,7 @@ pub mod receipt;
 mod repair;
 mod review;
 mod sorter;
+mod spread;
 mod strays;
 mod survey;
 mod volume;
@@ -28,20 +31,22 @@ use jiff::Timestamp;
 
 use crate::{report::Reporter, store::Store};
 
+pub use accepted::{document, links, record};
 pub use approval::{Approval, Looked, approve, look};
-pub use error::{MissingBase, TransferError};
+pub use error::{Hidden, MissingBase, TransferError};
 pub use export::{
-    AfterWrite, ExportPlan, ExportRequest, How, OutFault, PlannedState, VOLUME_SIZE, Weight, Written,
-    plan_export, weigh,
+    AfterWrite, ExportPlan, ExportRequest, How, News, OutFault, PlannedState, Unchanged, VOLUME_SIZE, Weight,
+    Written, plan_export, weigh,
 };
-pub use held::Since;
-pub use import::{ImportOutcome, Imported, Rules, import};
+pub use held::{Since, acknowledged_by};
+pub use import::{ImportOutcome, Imported, Ready, Rules, import, try_out};
 pub use inspect::{Inspection, Verification, VolumeVerdict, inspect, verify};
 pub use origin::Demands;
-pub use own::{OwnTrust, document, own_document, signers};
+pub use own::{OwnTrust, own_document, signers};
 pub use receipt::{Applied, Backwards, Heard, ReceiptFault};
 pub use repair::Damage;
 pub use review::between;
+pub use spread::{Onto, Share, Spread, SpreadRequest, plan_spread, spread};
 pub use survey::Policies;
 
 /// Writes a bundle, or finds that nothing is new; see [`ExportRequest`]. What the store lacks for it is named with who needs it.

@@ -5,6 +5,7 @@ use std::{io, process::ExitCode};
 use chantal_contract::FormatError;
 use serde::Serialize;
 
+use super::printer::complain;
 use crate::{config::ConfigError, report::table::printable, store::StoreError};
 
 /// How a command ended that did not fail.
@@ -17,6 +18,18 @@ pub enum Ending {
     Partly,
     /// A proof failed, and the command's very task was to say so: 3.
     Refused,
+}
+
+impl Ending {
+    /// Returns the worse of two.
+    pub fn worse(self, other: Self) -> Self {
+        let rank = |ending| match ending {
+            Self::Done => 0,
+            Self::Partly => 1,
+            Self::Refused => 2,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
 }
 
 impl From<Ending> for ExitCode {
@@ -118,6 +131,22 @@ fn causes(error: &anyhow::Error) -> Vec<String> {
         }
     }
     causes
+}
+
+/// Writes an error on one line: what failed, then why.
+pub fn line(error: &anyhow::Error) -> String {
+    causes(error).join(": ")
+}
+
+/// Ends a command that did several things, of which some failed: the worst failure is the command's, the others are said before it.
+pub fn together(mut failures: Vec<anyhow::Error>, ending: Ending) -> anyhow::Result<Ending> {
+    failures.sort_by_key(code);
+    let refused = ending == Ending::Refused && failures.last().is_some_and(|worst| code(worst) < 3);
+    let worst = if refused { None } else { failures.pop() };
+    for failure in &failures {
+        complain(&explain(failure));
+    }
+    worst.map_or(Ok(ending), Err)
 }
 
 /// What `--json` prints of a failure, under the key `error`.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::{Size, closest},
     report::human::{count, size},
-    transfer::{self, AfterWrite, ExportPlan, ExportRequest, How, Since, Weight, Written},
+    transfer::{self, AfterWrite, ExportPlan, ExportRequest, How, News, Since, Unchanged, Weight, Written},
 };
 
 /// Write a signed bundle of what a site does not hold yet
@@ -31,6 +31,9 @@ pub struct Args {
     /// What the site holds: what it `acknowledged`, what the `last` bundle brought, `none`, or a named snapshot
     #[arg(long, value_name = "STATE", default_value = "acknowledged")]
     since: String,
+    /// Write a bundle even where nothing is new: it tells the site so, and by when the next follows
+    #[arg(long, conflicts_with = "missing")]
+    keep_alive: bool,
     /// Carry only what this receipt says is missing: the states of the bundle that waits there, and the blobs that it lacks
     #[arg(long, value_name = "RECEIPT", conflicts_with = "since")]
     missing: Option<PathBuf>,
@@ -134,7 +137,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     })?;
     let since = match &args.missing {
         Some(file) => {
-            let heard = transfer::receipt::read(&store, &receipt::read_file(file)?)?;
+            let heard = transfer::receipt::read_last(&store, &receipt::read_file(file)?)?;
             Since::Missing(Box::new(heard.receipt))
         }
         None => Since::from(args.since.as_str()),
@@ -144,6 +147,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
         repositories: &site.repositories,
         out: &args.out,
         since,
+        unchanged: if args.keep_alive { Unchanged::Say } else { Unchanged::Skip },
         volume_size: args.volume_size.unwrap_or(site.volume_size).bytes(),
         parity: args.parity.map_or(site.parity, |share| share.0),
         after_write: if args.verify_after_write { AfterWrite::ReadBack } else { AfterWrite::Trust },
@@ -216,8 +220,21 @@ fn tell_plan(plan: Option<(&ExportPlan, Weight)>, args: &Args, context: &Context
         lines.push(format!("  {} ({})", count(weight.blobs, "blob"), size(weight.bytes)));
         lines.join("\n")
     })?;
+    tell_news(plan.news, args, context);
     tell_why_full(&exported, args, context);
     Ok(())
+}
+
+/// Says why there is a bundle where the site lacks no state.
+fn tell_news(news: News, args: &Args, context: &Context) {
+    match news {
+        News::States => {}
+        News::Trust { version } => context.printer.say(&format!(
+            "nothing is new for `{}` but version {version} of the trust document, which it is not known to have",
+            args.to
+        )),
+        News::Nothing => context.printer.say(&format!("nothing is new for `{}`, and the bundle says so", args.to)),
+    }
 }
 
 /// Says why a site that got bundles before gets everything again.
@@ -257,6 +274,7 @@ fn tell(written: Option<&Written>, args: &Args, context: &Context) -> anyhow::Re
     if written.how == How::Before {
         context.printer.say("an earlier run had written it whole, and was ended before it noted that");
     }
+    tell_news(written.news, args, context);
     tell_why_full(&exported, args, context);
     context.printer.say(&format!(
         "{} for `{}`: {}, {}",

@@ -2,38 +2,37 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use chantal_bundle::VolumeNumber;
+use chantal_bundle::{Manifest, VolumeNumber};
 use chantal_contract::{Kind, name::Name};
 use serde::Serialize;
 
 use super::{
-    bundle::{self, Asked},
+    bundle,
     context::Context,
-    ending::Ending,
+    ending::{self, Ending},
     key,
     printer::complain,
 };
 use crate::{
-    commands::ending,
     config::{Config, Repository},
     report::{
         Event,
         human::{age, count, size},
     },
-    transfer::{self, Demands, ImportOutcome, Imported, Rules, TransferError},
+    transfer::{self, Demands, ImportOutcome, Imported, Ready, Rules, TransferError},
     trust::Proof,
 };
 
 /// Prove bundles and make their states current
 ///
-/// Takes bundle directories, media that hold some, or single volumes, in any order, over several visits: what was verified stays.
-/// Media are only read. All states of a bundle become current at once, when everything is proved.
+/// Takes bundle directories, media that hold some, or single volumes, in any order, over several visits: what was verified stays;
+/// and signatures that `chantal bundle approve --out FILE` wrote, beside their bundle. Media are only read. All states of a bundle become current at once, when everything is proved.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Bundle directories, media, or volumes
+    /// Bundle directories, media, volumes, or approvals
     #[arg(value_name = "DIR", required = true)]
     paths: Vec<PathBuf>,
-    /// Only prove what is at hand, as `chantal bundle verify` does but for `SHA256SUMS`, which an import does not look at
+    /// Ask all that an import asks, end as it would, and keep nothing; signatures of packages themselves only an import proves
     #[arg(long)]
     dry_run: bool,
 }
@@ -57,20 +56,26 @@ struct Row {
     need: Vec<u32>,
     /// Volumes that were damaged or lost, and were repaired.
     repaired: Vec<bundle::DamageRow>,
+    /// Repositories of which a trial did not prove the packages' own signatures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unproved: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
-    if args.dry_run {
-        return bundle::verify(&args.paths, Asked::WhatImportAsks, context);
-    }
     let (config, store) = context.open()?;
     let own = policies(&config, context)?;
     let policies = |name: &Name, kind: Kind| own.get(&(name.clone(), kind));
     let origins = origins(&config);
-    let rules = Rules { policies: &policies, origins: &origins };
-    let outcomes = transfer::import(&store, &args.paths, rules, context.now, context.reporter.as_ref())?;
+    let entry = |name: &Name| config.repositories.iter().find(|r| r.name == *name && !r.has_upstream());
+    let unverifiable = |name: &Name, kind: Kind| entry(name)?.unverifiable(kind);
+    let rules = Rules { policies: &policies, origins: &origins, unverifiable: &unverifiable };
+    let outcomes = if args.dry_run {
+        transfer::try_out(&store, &args.paths, rules, context.now, context.reporter.as_ref())?
+    } else {
+        transfer::import(&store, &args.paths, rules, context.now, context.reporter.as_ref())?
+    };
     tell(outcomes, context)
 }
 
@@ -113,9 +118,11 @@ fn tell(outcomes: Vec<Result<ImportOutcome, TransferError>>, context: &Context) 
                 rows.push(Row { blobs: back, ..blank(Some(bundle.to_string()), "already") });
             }
             Ok(ImportOutcome::Imported(imported)) => rows.push(arrived(&imported, context)),
+            Ok(ImportOutcome::Ready(ready)) => rows.push(foreseen(&ready, context)),
             Ok(ImportOutcome::Waiting { bundle, have, need }) => {
                 ending = Ending::Partly;
-                context.printer.say(&format!(
+                // exit code 4 is explained even where nothing else is said
+                complain(&format!(
                     "{bundle}: have {} of {}, need {}",
                     have.len(),
                     have.len() + need.len(),
@@ -130,8 +137,9 @@ fn tell(outcomes: Vec<Result<ImportOutcome, TransferError>>, context: &Context) 
                 rows.push(Row { have, need, ..blank(Some(bundle.to_string()), "waiting") });
             }
             Err(error) => {
+                let bundle = error.bundle();
                 let error = anyhow::Error::new(error);
-                rows.push(Row { error: Some(format!("{error:#}")), ..blank(None, "refused") });
+                rows.push(Row { error: Some(ending::line(&error)), ..blank(bundle, "refused") });
                 failures.push(error);
             }
         }
@@ -139,19 +147,45 @@ fn tell(outcomes: Vec<Result<ImportOutcome, TransferError>>, context: &Context) 
     if context.printer.is_json() {
         context.printer.show(&Report { bundles: rows }, |_| String::new())?;
     }
-    // the worst failure is the command's; the others are said before it
-    failures.sort_by_key(ending::code);
-    let Some(worst) = failures.pop() else { return Ok(ending) };
-    for failure in &failures {
-        complain(&ending::explain(failure));
+    ending::together(failures, ending)
+}
+
+/// Says what an import would do.
+fn foreseen(ready: &Ready, context: &Context) -> Row {
+    let repositories = repositories(&ready.manifest);
+    context.printer.say(&format!(
+        "{}: good, every byte; an import takes it: {} ({}) new; current then: {}",
+        ready.bundle,
+        count(ready.blobs, "blob"),
+        size(ready.bytes),
+        repositories.join(", ")
+    ));
+    if !ready.unproved.is_empty() {
+        let unproved: Vec<&str> = ready.unproved.iter().map(Name::as_str).collect();
+        context.printer.say(&format!(
+            "note: the signatures of packages themselves are proved when they are imported: {}",
+            unproved.join(", ")
+        ));
     }
-    Err(worst)
+    Row {
+        repositories,
+        blobs: ready.blobs,
+        bytes: ready.bytes,
+        repaired: ready.repaired.iter().map(bundle::DamageRow::from).collect(),
+        unproved: ready.unproved.iter().map(ToString::to_string).collect(),
+        ..blank(Some(ready.bundle.to_string()), "ready")
+    }
+}
+
+fn repositories(manifest: &Manifest) -> Vec<String> {
+    let mut repositories: Vec<String> =
+        manifest.states.iter().map(|state| state.repository.to_string()).collect();
+    repositories.dedup();
+    repositories
 }
 
 fn arrived(imported: &Imported, context: &Context) -> Row {
-    let mut repositories: Vec<String> =
-        imported.manifest.states.iter().map(|state| state.repository.to_string()).collect();
-    repositories.dedup();
+    let repositories = repositories(&imported.manifest);
     context.printer.say(&format!(
         "{}: imported; {} ({}) new; current now: {}",
         imported.bundle,
@@ -184,6 +218,7 @@ fn blank(bundle: Option<String>, outcome: &'static str) -> Row {
         have: Vec::new(),
         need: Vec::new(),
         repaired: Vec::new(),
+        unproved: Vec::new(),
         error: None,
     }
 }

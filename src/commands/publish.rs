@@ -6,7 +6,6 @@ use serde::Serialize;
 use super::{
     context::Context,
     ending::{self, Ending},
-    printer::complain,
     repo,
 };
 use crate::{
@@ -233,13 +232,7 @@ fn tell(requests: &[Request], results: Vec<Done>, context: &Context) -> anyhow::
         }
     }
     show(&Published { published: rows }, context)?;
-    // the worst failure is the command's; the others are said before it
-    failures.sort_by_key(ending::code);
-    let Some(worst) = failures.pop() else { return Ok(Ending::Done) };
-    for failure in &failures {
-        complain(&ending::explain(failure));
-    }
-    Err(worst)
+    ending::together(failures, Ending::Done)
 }
 
 fn show(published: &Published, context: &Context) -> anyhow::Result<()> {

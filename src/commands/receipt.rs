@@ -187,7 +187,7 @@ fn apply(file: &Path, backwards: Backwards, dry_run: bool, context: &Context) ->
     let (_, store) = context.open()?;
     if dry_run {
         let _shared = share(&store)?;
-        let heard = receipt::read(&store, &bytes)?;
+        let heard = receipt::check(&store, &bytes, backwards)?.heard;
         let shown = of(&heard.receipt, &heard.key.fingerprint().to_string(), true);
         context.printer.show(&shown, |shown| lines(shown).join("\n"))?;
         return Ok(Ending::Done);

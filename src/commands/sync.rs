@@ -10,7 +10,6 @@ use super::{
     context::Context,
     ending::{self, Ending, Usage},
     key,
-    printer::complain,
 };
 use crate::{
     config::{self, Auth, Config, ConfigError, FilePath, Repository},
@@ -322,13 +321,7 @@ fn tell(jobs: &[Job], results: Vec<Result<Report, SyncError>>, context: &Context
     if context.printer.is_json() {
         context.printer.show(&Synced { repositories: rows }, |_| String::new())?;
     }
-    // the worst failure is the command's; the others are said before it
-    failures.sort_by_key(ending::code);
-    let Some(worst) = failures.pop() else { return Ok(ending) };
-    for failure in &failures {
-        complain(&ending::explain(failure));
-    }
-    Err(worst)
+    ending::together(failures, ending)
 }
 
 fn sentence(name: &str, report: &Report) -> String {

@@ -1,12 +1,13 @@
 //! `chantal trust`: whose bundles are believed, and what this site's own trust document says.
 
+mod anchor;
 mod draft;
 mod own;
 mod show;
 
 use std::path::{Path, PathBuf};
 
-use chantal_bundle::{KeyFingerprint, PublicKey, TrustDocument, TrustRole};
+use chantal_bundle::{KeyFingerprint, PublicKey, TrustDocument, TrustRole, trust::Link};
 use chantal_contract::SiteName;
 use clap::Subcommand;
 
@@ -16,7 +17,7 @@ use super::{
     prompt::confirm,
 };
 use crate::{
-    store::{Event, Lock, Store},
+    store::{Lock, Store},
     transfer,
     trust::{first_document, read_public_key},
 };
@@ -35,6 +36,23 @@ enum Verb {
         /// This collector alone; all when left out
         #[arg(value_name = "SITE")]
         collector: Option<SiteName>,
+    },
+    /// Print the newest version of this site's trust document, from which a new site begins
+    ///
+    /// The new site runs `chantal trust add FILE` with it, and compares the fingerprint that is printed beside. Where no key ever
+    /// changed, the first key alone does (`chantal key show`).
+    Anchor,
+    /// Believe nothing of a collector any more, and let its stream begin anew
+    ///
+    /// For a wrong key that was added, or a collector that lost all its keys and was set up again. What it brought stays; `chantal
+    /// trust add` begins anew.
+    Forget {
+        /// The collector
+        #[arg(value_name = "SITE")]
+        collector: SiteName,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Believe a collector's key from now on, or with `--role` give a key a role in this site's own trust document
     Add(Add),
@@ -91,7 +109,7 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Add {
-    /// The public key: an OpenSSH line, as `chantal key show` prints it
+    /// The public key: an OpenSSH line, as `chantal key show` prints it; or a trust document, as `chantal trust anchor` does
     #[arg(value_name = "KEYFILE")]
     key: PathBuf,
     /// The full fingerprint, compared over a way that the key's courier cannot change
@@ -147,6 +165,8 @@ fn role(text: &str) -> Result<TrustRole, String> {
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Ending> {
     match &args.verb {
         Verb::Show { collector } => show::run(collector.as_ref(), context),
+        Verb::Anchor => anchor::print(context),
+        Verb::Forget { collector, yes } => anchor::forget(collector, *yes, context),
         Verb::Add(add) if add.role.is_empty() => believe_other(add, context),
         Verb::Add(add) => own::add(add, context),
         Verb::Remove { key, way } => own::change(way, context, |change| change.remove(key)),
@@ -171,6 +191,9 @@ fn believe_other(add: &Add, context: &Context) -> anyhow::Result<Ending> {
         )
         .into());
     }
+    if let Some(document) = anchor::read(&add.key)? {
+        return anchor::believe(&document, add, context);
+    }
     let (key, comment) = read_public_key(&add.key)?;
     let found = key.fingerprint();
     let collector = match &add.collector {
@@ -182,33 +205,47 @@ fn believe_other(add: &Add, context: &Context) -> anyhow::Result<Ending> {
             )
         })?,
     };
-    let compared = if let Some(given) = add.fingerprint {
-        given
-    } else {
-        confirm(
-            &format!(
-                "The key for `{collector}` has the fingerprint\n\n  {found}\n\n\
-                     Compare it with what `chantal key list` prints there, over a way that the courier cannot change.\n\
-                     Is it the same?"
-            ),
-            "compare the fingerprint with the collector's `chantal key list`, then add `--fingerprint SHA256:…`",
-        )?;
-        found
-    };
+    let compared = compared(add, &collector, "key", &found, "chantal key list")?;
     let document = first_document(collector, key, &compared)?;
-    if way.dry_run {
-        context.printer.say(&format!("would believe {found} for bundles of `{}`", document.collector));
+    begin(&document, &format!("{found} signed them"), add, context)
+}
+
+/// Returns the fingerprint that a person compared: as it was given, or after asking.
+fn compared(
+    add: &Add,
+    collector: &SiteName,
+    what: &str,
+    found: &KeyFingerprint,
+    shows: &str,
+) -> anyhow::Result<KeyFingerprint> {
+    if let Some(given) = add.fingerprint {
+        return Ok(given);
+    }
+    confirm(
+        &format!(
+            "The {what} of `{collector}` has the fingerprint\n\n  {found}\n\n\
+             Compare it with what `{shows}` prints there, over a way that the courier cannot change.\n\
+             Is it the same?"
+        ),
+        &format!("compare the fingerprint with the collector's `{shows}`, then add `--fingerprint SHA256:…`"),
+    )?;
+    Ok(*found)
+}
+
+/// Believes bundles of a collector from this document on.
+fn begin(document: &TrustDocument, when: &str, add: &Add, context: &Context) -> anyhow::Result<Ending> {
+    let collector = &document.collector;
+    if add.way.dry_run {
+        context.printer.say(&format!("would believe bundles of `{collector}` when {when}"));
         return Ok(Ending::Done);
     }
     let (_, store) = context.open()?;
     let _shared = share(&store)?;
-    let _site = store.lock(Lock::Site(&document.collector))?;
-    if believe(&store, &document, context)? {
-        context
-            .printer
-            .say(&format!("bundles of `{}` are believed when {found} signed them", document.collector));
+    let _site = store.lock(Lock::Site(collector))?;
+    if believe(&store, document, context)? {
+        context.printer.say(&format!("bundles of `{collector}` are believed when {when}"));
     } else {
-        context.printer.say(&format!("bundles of `{}` are believed already", document.collector));
+        context.printer.say(&format!("bundles of `{collector}` are believed already"));
     }
     Ok(Ending::Done)
 }
@@ -240,34 +277,24 @@ pub fn names_key(document: &TrustDocument, key: &PublicKey, path: &Path) -> Resu
     ))
 }
 
-/// Records version 1 of a trust document; false where this very document is accepted already.
+/// Records the trust document that a person vouched for; false where this very document is accepted already.
 pub fn believe(store: &Store, document: &TrustDocument, context: &Context) -> anyhow::Result<bool> {
     let bytes = document.encode()?;
     let digest = chantal_contract::Digest::of(&bytes);
     if let Some((version, accepted)) = store.catalog().trust(&document.collector)? {
-        if store
-            .catalog()
-            .trust_chain(&document.collector)?
-            .first()
-            .is_some_and(|(_, first)| *first == digest)
-        {
+        if store.catalog().trust_chain(&document.collector)?.iter().any(|(_, known)| *known == digest) {
             return Ok(false);
         }
+        let collector = &document.collector;
         return Err(Usage::new(
-            format!("another key of `{}` is believed already (trust version {version}, {accepted})", document.collector),
-            "`chantal trust show` lists it; a key is replaced by the collector's next trust version, which its bundles carry",
+            format!("another trust document of `{collector}` is believed already (version {version}, {accepted})"),
+            format!(
+                "`chantal trust show` lists it; its bundles carry what follows from it. If the wrong one was added, or `{collector}` was set up anew \
+                 without its keys: `chantal trust forget {collector}`, then add this one"
+            ),
         )
         .into());
     }
-    let batch = store.pool().batch()?;
-    batch.put(&bytes)?;
-    batch.flush()?;
-    let event = Event::Trusted {
-        collector: document.collector.clone(),
-        version: document.version,
-        document: digest,
-        signatures: Vec::new(),
-    };
-    store.journal().append(event, context.now)?;
+    transfer::record(store, None, document, &Link { document: bytes, signatures: Vec::new() }, context.now)?;
     Ok(true)
 }

@@ -109,7 +109,13 @@ fn format(role: Role, repository: &Repository, faults: &mut Vec<Fault>) {
     let kinds = repository.kinds();
     match (kinds.as_slice(), repository.has_upstream(), role) {
         ([_], true, _) | ([], false, Role::Receiver) => {}
-        ([_], false, _) => fault(format!("`{name}` does not say where it comes from"), "add `url:`"),
+        ([kind], false, Role::Receiver) => fault(
+            format!("`{name}` does not say where it comes from"),
+            &format!("remove `{}:` if it arrives by bundle; add `url:` if it is synced here", kind.name()),
+        ),
+        ([_], false, Role::Collector) => {
+            fault(format!("`{name}` does not say where it comes from"), "add `url:`");
+        }
         ([], true, _) | ([], false, Role::Collector) => {
             fault(format!("`{name}` has no format block"), "add one of `apt:`, `rpm:`, `pypi:`");
         }

@@ -148,6 +148,16 @@ impl Repository {
         })
     }
 
+    /// Returns what of an explicit `require` a repository of this format has nothing to verify by.
+    pub fn unverifiable(&self, kind: Kind) -> Option<&'static str> {
+        let required = |policy: Option<Policy>| policy == Some(Policy::Require);
+        match kind {
+            Kind::Pypi if required(self.verify.metadata) => Some("metadata"),
+            Kind::Pypi | Kind::Apt if required(self.verify.packages) => Some("packages"),
+            _ => None,
+        }
+    }
+
     /// Says which directory relative paths of this entry begin at.
     pub(super) fn rebase(&mut self, directory: &Path) {
         let tls = self.tls.iter_mut().flat_map(|t| [&mut t.client_cert, &mut t.client_key, &mut t.ca]);

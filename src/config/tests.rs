@@ -260,6 +260,8 @@ hint: a repository has exactly one; make two repositories of it",
     assert!(
         refused("repositories:\n  - { name: a, rpm: {} }\n").contains("does not say where it comes from")
     );
+    let receiver = "role: receiver\nsite: b\nstorage: { root: store, published: published }\nrepositories: [{ name: a, rpm: {} }]\n";
+    assert!(whole(receiver).contains("remove `rpm:` if it arrives by bundle"), "{}", whole(receiver));
 }
 
 #[test]

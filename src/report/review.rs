@@ -4,10 +4,12 @@
 
 pub mod page;
 pub mod summary;
-
-use std::fmt;
+pub mod turns;
+mod unusual;
 
 use serde::Serialize;
+
+pub use unusual::Unusual;
 
 /// The version of `review.json`.
 pub const VERSION: u32 = 1;
@@ -18,8 +20,12 @@ pub const CHANGES: usize = 100_000;
 pub const ADVISORIES: usize = 20_000;
 /// Unusual things that one review names.
 pub const UNUSUAL: usize = 10_000;
-/// Bytes of text of packages that one review holds.
-pub const TEXT_BYTES: usize = 32 << 20;
+/// Bytes of text of the changes that one review names.
+pub const CHANGE_BYTES: usize = 24 << 20;
+/// Bytes of text of the advisories that one review names.
+pub const ADVISORY_BYTES: usize = 8 << 20;
+/// Bytes that the unusual things that one review names have as JSON.
+pub const UNUSUAL_BYTES: usize = 8 << 20;
 /// Largest packages that are named.
 pub const LARGEST: usize = 10;
 
@@ -119,6 +125,9 @@ pub enum What {
 }
 
 impl What {
+    /// All of them, the gravest first.
+    pub const ALL: [Self; 5] = [Self::Downgraded, Self::Replaced, Self::Removed, Self::Upgraded, Self::Added];
+
     /// Returns the word for it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -195,9 +204,9 @@ impl Since {
 pub struct Key {
     /// Its fingerprint.
     pub fingerprint: String,
-    /// The metadata carry a good signature of it.
+    /// The metadata carry a good signature of it, as the collector says.
     pub metadata: Since,
-    /// Every package carries a good signature of it or of another such key.
+    /// Every package carries a good signature of it or of another such key, as the collector says.
     pub packages: Since,
     /// It travels as evidence.
     pub evidence: Since,
@@ -222,9 +231,9 @@ pub struct AdvisoryRow {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Proven {
-    /// The metadata carry a good signature.
+    /// The metadata carry a good signature, as the collector says.
     Signed,
-    /// They carry none, but every package carries a good signature of its own.
+    /// They carry none, but every package carries a good signature of its own, as the collector says.
     Packages,
     /// They carry none that was verified.
     #[default]
@@ -264,6 +273,8 @@ pub struct StateReview {
     pub bytes_in: u64,
     /// Files that go.
     pub files_out: u64,
+    /// Files that come, belong to no package, and are named by nothing that was read.
+    pub files_stray: u64,
     /// How many packages change, and how.
     pub counts: Counts,
     /// How upstream's own proof stands.
@@ -278,183 +289,6 @@ pub struct StateReview {
     pub changes_omitted: u64,
     /// The packages that change.
     pub changes: Vec<Change>,
-}
-
-/// Something that a person should look at.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(tag = "what", rename_all = "kebab-case")]
-pub enum Unusual {
-    /// The metadata were signed and are not any more.
-    SignatureGone {
-        /// The repository.
-        repository: String,
-    },
-    /// The metadata are signed by other keys than before.
-    KeyChanged {
-        /// The repository.
-        repository: String,
-        /// Who signed before and does not now.
-        gone: Vec<String>,
-        /// Who signs now and did not before.
-        new: Vec<String>,
-    },
-    /// The newest version of a package goes, and an older one takes its place.
-    Downgrade {
-        /// The repository.
-        repository: String,
-        /// The package.
-        name: String,
-        /// Its version before.
-        old: String,
-        /// Its version from now on.
-        new: String,
-    },
-    /// A package has other bytes under the same name and version.
-    Replaced {
-        /// The repository.
-        repository: String,
-        /// The package.
-        name: String,
-        /// Its version.
-        version: String,
-        /// The digest before.
-        old: String,
-        /// The digest from now on.
-        new: String,
-    },
-    /// A file has other bytes under the same path.
-    FileReplaced {
-        /// The repository.
-        repository: String,
-        /// The path.
-        path: String,
-    },
-    /// A package leaves one repository and comes in another.
-    Moved {
-        /// The package.
-        name: String,
-        /// Its version.
-        version: String,
-        /// The repository that it leaves.
-        from: String,
-        /// The repository that it comes in.
-        to: String,
-    },
-    /// No state of the repository was there before.
-    NewRepository {
-        /// The repository.
-        repository: String,
-    },
-    /// Only one of two compared bundles brings the repository.
-    OnlyIn {
-        /// The repository.
-        repository: String,
-        /// The bundle that brings it.
-        bundle: String,
-    },
-    /// Two compared bundles start from different states, so that what differs cannot be told from them.
-    Incomparable {
-        /// The repository.
-        repository: String,
-    },
-    /// No signature of upstream over the metadata was verified.
-    Unsigned {
-        /// The repository.
-        repository: String,
-    },
-    /// There is nothing to verify but digests that came over TLS.
-    DigestsOnly {
-        /// The repository.
-        repository: String,
-    },
-}
-
-impl Unusual {
-    /// Tells whether it asks for a decision; others are only to be known.
-    pub const fn is_grave(&self) -> bool {
-        !matches!(
-            self,
-            Self::NewRepository { .. }
-                | Self::OnlyIn { .. }
-                | Self::Unsigned { .. }
-                | Self::DigestsOnly { .. }
-                | Self::Moved { .. }
-        )
-    }
-
-    /// Returns a heading of few words.
-    pub const fn heading(&self) -> &'static str {
-        match self {
-            Self::SignatureGone { .. } => "signature gone",
-            Self::KeyChanged { .. } => "signing key changed",
-            Self::Downgrade { .. } => "downgrade",
-            Self::Replaced { .. } | Self::FileReplaced { .. } => "replaced under its name",
-            Self::Moved { .. } => "moved",
-            Self::NewRepository { .. } => "new repository",
-            Self::OnlyIn { .. } => "in one of them only",
-            Self::Incomparable { .. } => "not comparable",
-            Self::Unsigned { .. } => "not signed",
-            Self::DigestsOnly { .. } => "not signed by design",
-        }
-    }
-}
-
-impl fmt::Display for Unusual {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SignatureGone { repository } => {
-                write!(
-                    f,
-                    "{repository}: upstream's metadata were signed, and no signature was verified this time"
-                )
-            }
-            Self::KeyChanged { repository, gone, new } => {
-                write!(f, "{repository}: ")?;
-                match (gone.as_slice(), new.as_slice()) {
-                    ([], new) => write!(f, "signed by {} in addition", new.join(", ")),
-                    (gone, []) => write!(f, "no longer signed by {}", gone.join(", ")),
-                    (gone, new) => write!(f, "signed by {}, before by {}", new.join(", "), gone.join(", ")),
-                }
-            }
-            Self::Downgrade { repository, name, old, new } => {
-                write!(f, "{repository}: {name} goes back from {old} to {new}")
-            }
-            Self::Replaced { repository, name, version, old, new } => {
-                let short = |digest: &str| digest.chars().take(12).collect::<String>();
-                write!(
-                    f,
-                    "{repository}: {name} {version} has other bytes ({} before, {} now)",
-                    short(old),
-                    short(new)
-                )
-            }
-            Self::FileReplaced { repository, path } => {
-                write!(f, "{repository}: {path} has other bytes than before")
-            }
-            Self::Moved { name, version, from, to } => {
-                write!(f, "{name} {version} moves from {from} to {to}")
-            }
-            Self::NewRepository { repository } => {
-                write!(f, "{repository}: it builds on nothing that the site holds, all of it comes")
-            }
-            Self::OnlyIn { repository, bundle } => write!(f, "{repository}: only {bundle} brings it"),
-            Self::Incomparable { repository } => {
-                write!(
-                    f,
-                    "{repository}: the two bundles start from different states, and neither from the other's"
-                )
-            }
-            Self::Unsigned { repository } => {
-                write!(f, "{repository}: no signature of upstream over its metadata was verified")
-            }
-            Self::DigestsOnly { repository } => {
-                write!(
-                    f,
-                    "{repository}: the format signs nothing; its digests came over TLS, and that is all there is to verify"
-                )
-            }
-        }
-    }
 }
 
 impl Review {

@@ -96,6 +96,8 @@ pub struct Exported {
     pub delivery: Delivery,
     /// The fingerprints of the keys that signed it.
     pub signed: Vec<String>,
+    /// The newest version of this site's trust document that it carries; none where an older program noted none.
+    pub trust: Option<u32>,
 }
 
 /// What a site signed that it holds.
@@ -165,6 +167,8 @@ pub struct Imported {
     pub signed: Vec<String>,
     /// The fingerprints of the approvers' keys that signed it.
     pub approved: Vec<String>,
+    /// Whether its collector was forgotten since: it has no place in the stream that began then.
+    pub closed: bool,
 }
 
 /// A bundle of which parts are in the pool.

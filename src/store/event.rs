@@ -112,6 +112,9 @@ pub enum Event {
         /// The fingerprints of the keys that signed it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         signed: Vec<String>,
+        /// The newest version of this site's trust document that it carries.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trust: Option<u32>,
     },
     /// A site signed a receipt: from then on it is believed to hold what that lists, and nothing else.
     Acknowledged {
@@ -204,6 +207,11 @@ pub enum Event {
         /// The blobs that hold the signatures over it: a later key cannot make them any more.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         signatures: Vec<Digest>,
+    },
+    /// What was accepted of a collector counts no more, on a person's word; its stream begins anew.
+    Forgotten {
+        /// The collector.
+        collector: SiteName,
     },
     /// A state was published.
     Published {

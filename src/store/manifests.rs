@@ -34,6 +34,8 @@ use stored::{Blame, Encoding, Frame};
 #[derive(Clone, Debug)]
 pub struct Manifests {
     dir: PathBuf,
+    /// Of a scratch: where those of the store lie that it lies over.
+    below: Option<PathBuf>,
     tmp: PathBuf,
 }
 
@@ -47,12 +49,17 @@ const WORTHWHILE_PERCENT: u64 = 40;
 
 impl Manifests {
     pub(super) fn new(root: &Path) -> Self {
-        Self { dir: root.join("manifests"), tmp: root.join("tmp") }
+        Self { dir: root.join("manifests"), below: None, tmp: root.join("tmp") }
     }
 
     /// Stands over a directory of stored manifests that are not yet the store's.
     pub(super) fn at(dir: &Path, tmp: &Path) -> Self {
-        Self { dir: dir.into(), tmp: tmp.into() }
+        Self { dir: dir.into(), below: None, tmp: tmp.into() }
+    }
+
+    /// Stands in a directory, over manifests that are only read.
+    pub(super) fn over(&self, dir: &Path) -> Self {
+        Self { dir: dir.into(), below: Some(self.dir.clone()), tmp: self.tmp.clone() }
     }
 
     /// Reads a manifest to its end and checks that it is what its name says.
@@ -70,7 +77,13 @@ impl Manifests {
 
     /// Returns where a manifest lies, or would lie.
     pub fn path(&self, manifest: &Digest) -> PathBuf {
-        self.dir.join(manifest.hex())
+        let own = self.dir.join(manifest.hex());
+        match &self.below {
+            Some(below) if !own.exists() => {
+                Some(below.join(manifest.hex())).filter(|path| path.exists()).unwrap_or(own)
+            }
+            _ => own,
+        }
     }
 
     /// Tells whether the store has a manifest.

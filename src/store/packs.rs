@@ -32,6 +32,8 @@ pub struct Packs {
 #[derive(Debug)]
 struct Shared {
     dir: PathBuf,
+    /// Of a scratch: the packs of the store that it lies over, which are only read.
+    below: Option<Packs>,
     tmp: PathBuf,
     lock: PathBuf,
     open: Mutex<Vec<Arc<Pack>>>,
@@ -53,8 +55,22 @@ impl Packs {
     pub(super) fn new(root: &Path) -> Self {
         let shared = Shared {
             dir: root.join("packs"),
+            below: None,
             tmp: root.join("tmp"),
             lock: root.join("locks/packs"),
+            open: Mutex::default(),
+            blocks: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Stands in a directory, over packs that are only read.
+    pub(super) fn over(&self, dir: &Path, lock: &Path) -> Self {
+        let shared = Shared {
+            dir: dir.into(),
+            below: Some(self.clone()),
+            tmp: self.shared.tmp.clone(),
+            lock: lock.into(),
             open: Mutex::default(),
             blocks: Mutex::default(),
         };
@@ -116,15 +132,19 @@ impl Packs {
                 return Ok(Some((pack, place)));
             }
         }
-        Ok(None)
+        match &self.shared.below {
+            Some(below) => below.find_opened(record),
+            None => Ok(None),
+        }
     }
 
     /// Opens packs that came and forgets those that went; tells whether there was a change.
     fn refresh(&self) -> Result<bool, StoreError> {
+        let below = self.shared.below.as_ref().map_or(Ok(false), Self::refresh)?;
         let names: Vec<Digest> = names(&self.shared.dir)?;
         let mut open = self.opened();
         if open.len() == names.len() && names.iter().all(|n| open.iter().any(|p| p.name() == n)) {
-            return Ok(false);
+            return Ok(below);
         }
         let mut packs: Vec<Arc<Pack>> = Vec::with_capacity(names.len());
         for name in names {

@@ -1,11 +1,11 @@
 //! The pool: blobs named by their SHA-256, each verified before it got its name.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     fs::File,
     io::{ErrorKind, Read},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use chantal_contract::{Digest, Expect, Measured};
@@ -26,6 +26,10 @@ pub struct Pool {
 #[derive(Debug)]
 struct Places {
     blobs: PathBuf,
+    /// Of a scratch: the blobs of the store that it lies over.
+    below: Option<PathBuf>,
+    /// Of a scratch: blobs that are taken to be there, with their sizes.
+    promised: Mutex<HashMap<Digest, u64>>,
     damaged: PathBuf,
     tmp: PathBuf,
 }
@@ -59,15 +63,38 @@ impl Pool {
     pub(super) fn new(root: &Path) -> Self {
         let places = Places {
             blobs: root.join("pool/sha256"),
+            below: None,
+            promised: Mutex::default(),
             damaged: root.join("pool/damaged"),
             tmp: root.join("tmp"),
         };
         Self { places: Arc::new(places) }
     }
 
+    /// Stands in a directory, over a pool that is only read.
+    pub(super) fn over(&self, dir: &Path) -> Self {
+        let places = Places {
+            blobs: dir.to_path_buf(),
+            below: Some(self.places.blobs.clone()),
+            promised: Mutex::default(),
+            damaged: self.places.damaged.clone(),
+            tmp: self.places.tmp.clone(),
+        };
+        Self { places: Arc::new(places) }
+    }
+
+    /// Takes a blob to be there from now on; only of a scratch.
+    pub(super) fn promise(&self, blob: Digest, size: u64) {
+        self.places.promised.lock().unwrap_or_else(PoisonError::into_inner).insert(blob, size);
+    }
+
     /// Returns the size of a blob that was verified when it entered; none if the pool has none of that name.
     pub fn has(&self, blob: &Digest) -> Result<Option<u64>, StoreError> {
-        Ok(file::stat(&self.path(blob))?.map(|found| found.size))
+        let found = file::stat(&self.path(blob))?.map(|found| found.size);
+        if found.is_some() || self.places.below.is_none() {
+            return Ok(found);
+        }
+        Ok(self.places.promised.lock().unwrap_or_else(PoisonError::into_inner).get(blob).copied())
     }
 
     /// Opens a blob to read.
@@ -94,7 +121,12 @@ impl Pool {
     /// Returns where a blob lies, or would lie.
     pub fn path(&self, blob: &Digest) -> PathBuf {
         let hex = blob.hex();
-        self.places.blobs.join(hex.get(..2).unwrap_or_default()).join(hex)
+        let place = |dir: &Path| dir.join(hex.get(..2).unwrap_or_default()).join(&hex);
+        let own = place(&self.places.blobs);
+        match &self.places.below {
+            Some(below) if !own.exists() => Some(place(below)).filter(|path| path.exists()).unwrap_or(own),
+            _ => own,
+        }
     }
 
     /// Starts a batch of new blobs.
@@ -203,6 +235,9 @@ impl Pool {
 
     /// Marks a blob as wanted just now, so that gc's grace period covers it; tells its size.
     pub(super) fn renew(&self, blob: &Digest) -> Result<Option<u64>, StoreError> {
+        if self.places.below.is_some() {
+            return self.has(blob);
+        }
         let path = self.path(blob);
         let Some(found) = file::stat(&path)? else { return Ok(None) };
         let now = std::time::SystemTime::now()

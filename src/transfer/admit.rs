@@ -3,24 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use chantal_bundle::{
-    KeyFingerprint, Manifest, PublicKey, TrustDocument,
-    manifest::{self, TrustLink},
-    proof::Proof,
-    seal,
-    trust::Link,
+    KeyFingerprint, Manifest, PublicKey, TrustDocument, manifest, proof::Proof, seal, trust::ChainError,
 };
 use chantal_contract::{
     Digest, SiteName,
-    limits::{BUNDLE_MANIFEST_BYTES, SIGNATURES, TRUST_BYTES},
+    limits::{BUNDLE_MANIFEST_BYTES, SIGNATURES},
 };
 
 use super::{
     TransferError,
+    accepted::{self, Followed, New},
     medium::{self, Front, Places},
+    origin::Chains,
 };
 use crate::{
     store::{Imported, Store},
-    trust::{self, TrustError},
+    trust::{self, TrustError, document::expect_unrevoked},
 };
 
 /// A bundle whose manifest was signed by whom it says.
@@ -38,15 +36,7 @@ pub(super) struct Admitted {
     pub proof: Proof,
 }
 
-/// A trust document that a chain brought and that was not known before.
-pub(super) struct New {
-    /// The version before it.
-    pub former: TrustDocument,
-    pub document: TrustDocument,
-    pub link: Link,
-}
-
-/// What came of looking at a bundle: new trust documents count even when the bundle is refused.
+/// What came of looking at a bundle: new trust documents count whatever becomes of the rest.
 pub(super) struct Judged {
     /// In order.
     pub news: Vec<New>,
@@ -66,75 +56,96 @@ pub(super) fn imported(store: &Store, dir: &Path) -> Result<Option<Imported>, Tr
 ///
 /// Where that fails and there are second copies, every way to put the front together from both is tried: damage of one copy is no
 /// reason to refuse, and what is believed has passed the same checks.
-pub(super) fn judge(store: &Store, dir: &Path) -> Result<Judged, TransferError> {
-    let first = judge_front(store, dir, medium::front(dir));
-    let believed = |judged: &Result<Judged, TransferError>| matches!(judged, Ok(j) if j.verdict.is_ok());
-    if believed(&first) || !dir.join(seal::COPY).is_dir() {
+pub(super) fn judge(store: &Store, dir: &Path) -> Judged {
+    let mut first = judge_front(store, dir, medium::front(dir));
+    if first.verdict.is_ok() || !dir.join(seal::COPY).is_dir() {
         return first;
     }
     for places in Places::others() {
         let mut other = judge_front(store, dir, medium::front_at(dir, places));
-        if believed(&other) {
-            if let Ok(judged) = &mut other {
-                judged.copied = places.copied();
-            }
+        // the chain that leads furthest counts, and nothing that goes with a shorter one
+        if other.news.len() < first.news.len() {
+            continue;
+        }
+        if other.verdict.is_ok() {
+            other.copied = places.copied();
             return other;
         }
+        first.news = other.news;
     }
     first
 }
 
-fn judge_front(
-    store: &Store,
-    dir: &Path,
-    front: Result<Front, TransferError>,
-) -> Result<Judged, TransferError> {
-    let front = front?;
-    let accepted = accepted(store, dir, &front)?;
-    let news = follow(&accepted, &front.chain)
-        .map_err(|source| TransferError::Untrusted { path: dir.into(), source })?;
-    let current = news.last().map_or(&accepted, |new| &new.document).clone();
-    let verdict = admit(dir, &current, front).and_then(|mut admitted| {
-        let approvals = medium::approvals(dir)?;
-        admitted.proof.approvals = approvals.into_iter().flatten().take(SIGNATURES).collect();
-        Ok(admitted)
+fn judge_front(store: &Store, dir: &Path, front: Result<Front, TransferError>) -> Judged {
+    let mut news = Vec::new();
+    let verdict = front.and_then(|front| {
+        let accepted = accepted(store, dir, &front)?;
+        let Followed { news: found, fault } = accepted::follow(&accepted, &front.chain);
+        news = found;
+        if let Some(source) = fault {
+            return Err(TransferError::Untrusted { path: dir.into(), source });
+        }
+        let current = news.last().map_or(&accepted, |new| &new.document);
+        admit(dir, current, current, front)
     });
-    Ok(Judged { news, verdict, copied: Vec::new() })
+    Judged { news, verdict, copied: Vec::new() }
+}
+
+/// A bundle that is looked at, and nothing is accepted of it.
+pub(super) struct Seen {
+    pub admitted: Admitted,
+    /// The trust document that it is believed by.
+    pub document: TrustDocument,
+    /// The newest version that was accepted, where it was made before that.
+    pub newest: Option<u32>,
+    /// What was read from `copy/`.
+    pub copied: Vec<&'static str>,
 }
 
 /// Looks at a bundle without accepting anything: with the newest trust document that its chain proves.
-pub(super) fn look(store: &Store, dir: &Path) -> Result<(Admitted, TrustDocument), TransferError> {
-    let Judged { mut news, verdict, .. } = judge(store, dir)?;
+pub(super) fn look(store: &Store, dir: &Path) -> Result<Seen, TransferError> {
+    let Judged { mut news, verdict, copied } = judge(store, dir);
     let admitted = verdict?;
     let document = match news.pop() {
         Some(new) => Some(new.document),
-        None => accepted_of(store, &admitted.manifest.collector)?,
+        None => accepted::document(store, &admitted.manifest.collector)?,
     };
     let document = document.ok_or_else(|| TransferError::NoTrust { path: dir.into() })?;
-    Ok((admitted, document))
+    Ok(Seen { admitted, document, newest: None, copied })
 }
 
-/// Returns the newest trust document that was accepted of a collector.
-pub(super) fn accepted_of(
-    store: &Store,
-    collector: &SiteName,
-) -> Result<Option<TrustDocument>, TransferError> {
-    Ok(known(store)?.into_iter().find(|document| document.collector == *collector))
+/// Says of a bundle that was made before a change of trust what it is good for.
+pub(super) fn of_older_trust(version: u32, newest: u32) -> String {
+    format!(
+        "it is of an older trust version: {version}, and version {newest} was accepted; it can be looked at, and is not imported any more"
+    )
 }
 
-/// Follows a trust chain beyond the accepted document; all that it returns is to be recorded at once.
-pub(super) fn follow(accepted: &TrustDocument, chain: &[Link]) -> Result<Vec<New>, TrustError> {
-    let documents = trust::document::follow(accepted, chain)?;
-    let links = chain.iter().skip(accepted.version as usize).cloned();
-    let formers = std::iter::once(accepted).chain(&documents).cloned();
-    let news = formers.zip(documents.iter().cloned()).zip(links);
-    Ok(news.map(|((former, document), link)| New { former, document, link }).collect())
-}
-
-/// Returns what a manifest must say of a chain.
-pub(super) fn listed(chain: &[Link]) -> Vec<TrustLink> {
-    let links = (1..).zip(chain);
-    links.map(|(version, l)| TrustLink { version, sha256: Digest::of(&l.document) }).collect()
+/// Looks at a bundle as [`look`] does, and believes one from before a change of trust, too: whose chain is the beginning of the
+/// accepted one, and of whose signers none was revoked since. It may be looked at, and no more.
+pub(super) fn look_back(store: &Store, dir: &Path) -> Result<Seen, TransferError> {
+    let fault = match look(store, dir) {
+        Err(fault @ TransferError::Untrusted { source: TrustError::Chain(ChainError::Older { .. }), .. }) => {
+            fault
+        }
+        other => return other,
+    };
+    let chains = Chains::load(store)?;
+    for places in std::iter::once(Places::default()).chain(Places::others()) {
+        let Ok(front) = medium::front_at(dir, places) else { continue };
+        let Some((then, newest)) = chains.documents(dir, &front.chain)? else { continue };
+        match admit(dir, then, newest, front) {
+            Ok(admitted) => {
+                let (document, newest, copied) = (then.clone(), Some(newest.version), places.copied());
+                return Ok(Seen { admitted, document, newest, copied });
+            }
+            Err(revoked @ TransferError::Untrusted { source: TrustError::Revoked { .. }, .. }) => {
+                return Err(revoked);
+            }
+            Err(_) => {}
+        }
+    }
+    Err(fault)
 }
 
 /// Finds the accepted document that the chain contains; without one, says which is nearest.
@@ -142,7 +153,7 @@ fn accepted(store: &Store, dir: &Path, front: &Front) -> Result<TrustDocument, T
     if front.chain.is_empty() {
         return Err(TransferError::NoChain { path: dir.into() });
     }
-    let mut known = known(store)?;
+    let known = accepted::documents(store)?;
     let contains = |document: &TrustDocument| {
         let link = front.chain.get(document.version as usize - 1);
         document.encode().is_ok_and(|bytes| link.is_some_and(|l| l.document == bytes))
@@ -150,59 +161,78 @@ fn accepted(store: &Store, dir: &Path, front: &Front) -> Result<TrustDocument, T
     if let Some(document) = known.iter().find(|d| contains(d)) {
         return Ok(document.clone());
     }
-    // A site verifies its own bundles, too; but its trust in itself says nothing about somebody else's.
-    known.retain(|document| document.collector != *store.site());
-    // Of one collector alone the chain rule can say what is wrong: older, or forked.
-    if let [only] = known.as_slice()
-        && let Err(source) = trust::document::follow(only, &front.chain)
+    // Nothing proves this; it only tells which of the collectors to hold it against.
+    let first = front.chain.first().and_then(|link| TrustDocument::parse(&link.document).ok());
+    let claimed = first.map(|document| document.collector);
+    // Of one collector the chain rule can say what is wrong: older, or forked.
+    if let Some(meant) = known.iter().find(|document| Some(&document.collector) == claimed.as_ref())
+        && let Some(source) = accepted::follow(meant, &front.chain).fault
     {
         return Err(TransferError::Untrusted { path: dir.into(), source });
     }
-    let known: Vec<SiteName> = known.into_iter().map(|d| d.collector).collect();
-    let path = dir.to_path_buf();
-    Err(if known.is_empty() {
-        TransferError::NoTrust { path }
-    } else {
-        TransferError::Stranger { path, known }
+    // A site verifies its own bundles, too; but its trust in itself says nothing about somebody else's.
+    let others = known.into_iter().map(|document| document.collector).filter(|c| c != store.site());
+    let (path, known) = (dir.to_path_buf(), others.collect::<Vec<SiteName>>());
+    Err(match known.as_slice() {
+        [] => TransferError::NoTrust { path },
+        _ => TransferError::Stranger { path, claimed, known },
     })
 }
 
-/// Reads the newest accepted trust document of every collector, this site among them.
-fn known(store: &Store) -> Result<Vec<TrustDocument>, TransferError> {
-    let mut known = Vec::new();
-    for collector in store.catalog().collectors()? {
-        if let Some((_, digest)) = store.catalog().trust(&collector)? {
-            let bytes = store.pool().read(&digest, TRUST_BYTES as u64)?;
-            let document = TrustDocument::parse(&bytes).map_err(|e| TransferError::Untrusted {
-                path: store.pool().path(&digest),
-                source: TrustError::from(e),
-            })?;
-            known.push(document);
-        }
-    }
-    Ok(known)
-}
-
-fn admit(dir: &Path, document: &TrustDocument, front: Front) -> Result<Admitted, TransferError> {
+fn admit(
+    dir: &Path,
+    then: &TrustDocument,
+    now: &TrustDocument,
+    front: Front,
+) -> Result<Admitted, TransferError> {
     let Front { manifest: bytes, signatures, chain } = front;
-    let path = || dir.to_path_buf();
-    let signers = trust::admit(document, &bytes, &signatures)
-        .map_err(|source| TransferError::Untrusted { path: path(), source })?;
+    let mut proof = Proof { manifest: bytes.clone(), signatures, approvals: Vec::new(), trust: chain };
+    let (manifest, signers) = believe(dir, then, now, &proof)?;
+    proof.approvals = medium::approvals(dir)?.into_iter().flatten().take(SIGNATURES).collect();
     let mut signed: Vec<KeyFingerprint> = signers.iter().map(PublicKey::fingerprint).collect();
     signed.sort();
-    let manifest =
-        Manifest::parse(&bytes).map_err(|source| TransferError::Manifest { path: path(), source })?;
-    if manifest.collector != document.collector {
-        let (found, proven) = (manifest.collector, document.collector.clone());
-        return Err(TransferError::WrongStream { path: path(), found, proven });
+    Ok(Admitted { dir: dir.into(), digest: Digest::of(&bytes), manifest, bytes, signed, proof })
+}
+
+/// Believes what a proof proves: a manifest that enough keys of the trust document `then` signed, which its chain ends in, none of
+/// them revoked by the newest one, `now`; of that document's collector and epoch, and with the chain that it lists.
+///
+/// It is parsed only after the signatures over it were found good. Returns it with the keys that signed it.
+pub(super) fn believe(
+    path: &Path,
+    then: &TrustDocument,
+    now: &TrustDocument,
+    proof: &Proof,
+) -> Result<(Manifest, Vec<PublicKey>), TransferError> {
+    let untrusted = |source| TransferError::Untrusted { path: path.into(), source };
+    let signers = trust::admit(then, &proof.manifest, &proof.signatures).map_err(untrusted)?;
+    signers.iter().try_for_each(|key| expect_unrevoked(now, &key.fingerprint())).map_err(untrusted)?;
+    let manifest = Manifest::parse(&proof.manifest)
+        .map_err(|source| TransferError::Manifest { path: path.into(), source })?;
+    if manifest.collector != then.collector {
+        let (found, proven) = (manifest.collector, then.collector.clone());
+        return Err(TransferError::WrongStream { path: path.into(), found, proven });
     }
-    if manifest.trust != listed(&chain) {
-        return Err(TransferError::OtherChain { path: path() });
+    if manifest.trust != accepted::listed(&proof.trust) {
+        return Err(TransferError::OtherChain { path: path.into() });
     }
-    if manifest.epoch != document.epoch {
-        let (bundle, epoch, version) = (manifest.name()?, document.epoch, document.version);
-        return Err(TransferError::WrongEpoch { bundle, epoch, version });
+    expect_epoch(&manifest, then)?;
+    Ok((manifest, signers))
+}
+
+fn expect_epoch(manifest: &Manifest, document: &TrustDocument) -> Result<(), TransferError> {
+    if manifest.epoch == document.epoch {
+        return Ok(());
     }
-    let proof = Proof { manifest: bytes.clone(), signatures, approvals: Vec::new(), trust: chain };
-    Ok(Admitted { dir: path(), digest: Digest::of(&bytes), manifest, bytes, signed, proof })
+    let (bundle, epoch, version) = (manifest.name()?, document.epoch, document.version);
+    Err(TransferError::WrongEpoch { bundle, epoch, version })
+}
+
+/// Refuses a bundle whose signer was revoked since it was admitted, or whose epoch is over: by another bundle of the same import, or by
+/// a proof.
+pub(super) fn expect_still(store: &Store, admitted: &Admitted) -> Result<(), TransferError> {
+    let Some(document) = accepted::document(store, &admitted.manifest.collector)? else { return Ok(()) };
+    let untrusted = |source| TransferError::Untrusted { path: admitted.dir.clone(), source };
+    admitted.signed.iter().try_for_each(|key| expect_unrevoked(&document, key)).map_err(untrusted)?;
+    expect_epoch(&admitted.manifest, &document)
 }

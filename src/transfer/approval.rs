@@ -1,7 +1,7 @@
 //! Approval: a person looked at the review and signs the bundle's manifest; a site may demand several (docs/design.md §8).
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, BufReader, Seek as _, Write},
     path::{Path, PathBuf},
 };
@@ -12,7 +12,9 @@ use jiff::Timestamp;
 
 use super::{
     TransferError,
+    accepted::accept,
     admit::{self, Admitted},
+    counts,
     inspect::copy_index,
     medium, review,
 };
@@ -33,6 +35,10 @@ pub struct Looked {
     pub manifest: Digest,
     /// What it changes.
     pub review: Review,
+    /// Which of the files that show it to people are not there.
+    pub unseen: Vec<&'static str>,
+    /// What is to be known of its page, where this program does not draw such ones.
+    pub strange_page: Option<String>,
     /// Who has approved it, as far as its directory shows.
     pub approved: Vec<KeyFingerprint>,
     /// How many must, by the newest trust document that is known of its collector.
@@ -50,28 +56,47 @@ pub enum Approval {
     Before(PathBuf),
 }
 
-/// Looks at a bundle as somebody does who is to approve it: its page must lie beside it and be the one that its index makes.
-pub fn look(store: &Store, dir: &Path) -> Result<Looked, TransferError> {
-    let (admitted, document) = admit::look(store, dir)?;
+/// Looks at a bundle as somebody does who is to approve it: what it changes is read from its signed index, and a page that lies
+/// beside it must say the same.
+///
+/// `path` is the bundle's directory, or one that holds no other.
+pub fn look(store: &Store, path: &Path) -> Result<Looked, TransferError> {
+    let dir = &medium::only_bundle(path)?;
+    let admit::Seen { admitted, document, .. } = admit::look(store, dir)?;
     let bundle = admitted.manifest.name()?;
-    for file in [chantal_bundle::manifest::REVIEW_JSON, chantal_bundle::manifest::REVIEW_HTML] {
-        if !medium::is_file(&dir.join(file)) {
-            return Err(TransferError::OtherReview { bundle, file });
-        }
-    }
+    let files = [chantal_bundle::manifest::REVIEW_JSON, chantal_bundle::manifest::REVIEW_HTML];
+    let unseen = files.into_iter().filter(|file| !medium::is_file(&dir.join(file))).collect();
+    let strange_page = review::strange_page(&admitted.manifest);
     medium::expect_review(dir, &admitted.manifest.review)?;
-    let mut index = copy_index(store, dir, &bundle, admitted.manifest.index)?;
-    index.rewind().map_err(|e| TransferError::io(dir, e))?;
-    let review = review::check(&admitted.manifest, BufReader::new(index))?;
+    let index = copy_index(store, std::slice::from_ref(dir), &bundle, admitted.manifest.index)?;
+    let from_its_beginning = || {
+        let mut index = index.try_clone()?;
+        index.rewind()?;
+        Ok(BufReader::new(index))
+    };
+    let fault = |e| TransferError::io(dir, e);
+    let review = review::check(&admitted.manifest, from_its_beginning().map_err(fault)?)?;
+    counts::expect(&admitted.manifest, from_its_beginning().map_err(fault)?)?;
     let approved = match judge(&document, &admitted.bytes, medium::approvals(dir)?) {
         Ok(keys) => keys,
         // too few is what an approval is for
         Err((TrustError::NotEnough { .. } | TrustError::Signature(_), good)) => good,
-        Err((source, _)) => return Err(TransferError::Unapproved { bundle, source }),
+        Err((source, good)) => return Err(unapproved(&document, bundle, source, &good)),
     };
     let needed = document.threshold(TrustRole::Approver);
-    let (path, manifest) = (dir.to_path_buf(), admitted.digest);
-    Ok(Looked { bundle, path, manifest, review, approved, needed, bytes: admitted.bytes, document })
+    let (path, manifest) = (dir.clone(), admitted.digest);
+    Ok(Looked {
+        bundle,
+        path,
+        manifest,
+        review,
+        unseen,
+        strange_page,
+        approved,
+        needed,
+        bytes: admitted.bytes,
+        document,
+    })
 }
 
 /// Returns who approved a manifest, rising, if they are enough; else why not, and those whose signatures are good all the same.
@@ -108,7 +133,7 @@ fn fingerprints(keys: Vec<PublicKey>) -> Vec<KeyFingerprint> {
     found
 }
 
-/// Signs a bundle's manifest as an approver and notes that in the journal.
+/// Signs a bundle's manifest as an approver and notes that in the journal; what its trust chain brings is recorded, as by an import.
 ///
 /// The signature goes into the bundle's own directory, or to `out`, which an import takes beside the bundle. A key that may not
 /// approve is refused: its signature would count for nothing.
@@ -120,12 +145,16 @@ pub fn approve(
     at: Timestamp,
 ) -> Result<Approval, TransferError> {
     let _shared = store.lock(Lock::Shared)?;
+    accept(store, &admit::judge(store, &looked.path).news, at)?;
     let (public, fingerprint) = (key.public(), key.fingerprint());
     if !looked.document.keys_of(TrustRole::Approver).any(|known| *known == public) {
         let (collector, version) = (looked.document.collector.clone(), looked.document.version);
         return Err(TransferError::NoApprover { key: fingerprint, collector, version });
     }
     let within = looked.path.join(seal::approver_signature(&fingerprint));
+    if out.is_none() {
+        expect_no_links(&looked.path)?;
+    }
     let path = out.unwrap_or(&within);
     if out.is_none() && looked.approved.contains(&fingerprint) {
         return Ok(Approval::Before(within));
@@ -152,6 +181,17 @@ pub fn approve(
     Ok(Approval::Written(path.to_path_buf()))
 }
 
+/// Refuses a bundle whose directories for signatures are links: what is written there would go elsewhere.
+fn expect_no_links(dir: &Path) -> Result<(), TransferError> {
+    let copy = dir.join(seal::COPY);
+    for path in [dir.join(seal::SIGNATURES), copy.clone(), copy.join(seal::SIGNATURES)] {
+        if path.is_symlink() {
+            return Err(TransferError::Link { path });
+        }
+    }
+    Ok(())
+}
+
 /// Writes a small file so that nobody ever sees a half of it.
 fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -163,38 +203,73 @@ fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Demands as many approvals as the accepted trust document does; returns who approved, rising.
-///
-/// `loose` are signatures that came without a bundle: those that are of this one count.
-pub(super) fn demand(
-    store: &Store,
-    admitted: &Admitted,
+/// Returns who approved a manifest, as far as these directories show, be they enough or not.
+pub(super) fn approvers(
+    document: &TrustDocument,
+    manifest: &[u8],
     dirs: &[PathBuf],
-    loose: &[Vec<u8>],
 ) -> Result<Vec<KeyFingerprint>, TransferError> {
-    let manifest = &admitted.manifest;
-    let Some(document) = admit::accepted_of(store, &manifest.collector)? else {
-        return Err(TransferError::NoTrust { path: admitted.dir.clone() });
-    };
+    Ok(judge(document, manifest, gathered(dirs)?).unwrap_or_else(|(_, good)| good))
+}
+
+/// Reads the approvals in all directories, the second copies apart.
+fn gathered(dirs: &[PathBuf]) -> Result<[Vec<Vec<u8>>; 2], TransferError> {
     let mut approvals = [Vec::new(), Vec::new()];
     for dir in dirs {
         for (all, these) in approvals.iter_mut().zip(medium::approvals(dir)?) {
             all.extend(these);
         }
     }
-    for signature in loose.iter().filter(|s| sshsig::verify(Namespace::Approval, &admitted.bytes, s).is_ok())
-    {
+    Ok(approvals)
+}
+
+/// Demands as many approvals as the trust document in force does; returns who approved, rising.
+///
+/// `loose` are signatures that came without a bundle: those that are of this one count.
+pub(super) fn demand(
+    document: &TrustDocument,
+    admitted: &Admitted,
+    dirs: &[PathBuf],
+    loose: &[Loose],
+) -> Result<Vec<KeyFingerprint>, TransferError> {
+    let mut approvals = gathered(dirs)?;
+    for approval in loose.iter().filter(|approval| approval.is_of(&admitted.bytes)) {
         for all in &mut approvals {
-            all.push(signature.clone());
+            all.push(approval.signature.clone());
         }
     }
-    let bundle = manifest.name()?;
-    judge(&document, &admitted.bytes, approvals)
-        .map_err(|(source, _)| TransferError::Unapproved { bundle, source })
+    let bundle = admitted.manifest.name()?;
+    judge(document, &admitted.bytes, approvals)
+        .map_err(|(source, good)| unapproved(document, bundle, source, &good))
+}
+
+/// Says that too few approved a bundle, and who still may.
+fn unapproved(
+    document: &TrustDocument,
+    bundle: BundleName,
+    source: TrustError,
+    good: &[KeyFingerprint],
+) -> TransferError {
+    let keys = document.keys_of(TrustRole::Approver).map(PublicKey::fingerprint);
+    let others = keys.filter(|key| !good.contains(key)).collect();
+    TransferError::Unapproved { bundle, source: Box::new(source), others }
+}
+
+/// A signature that came without a bundle.
+pub(super) struct Loose {
+    pub path: PathBuf,
+    signature: Vec<u8>,
+}
+
+impl Loose {
+    /// Tells whether it approves this manifest, whosever it is.
+    pub fn is_of(&self, manifest: &[u8]) -> bool {
+        sshsig::verify(Namespace::Approval, manifest, &self.signature).is_ok()
+    }
 }
 
 /// Reads a signature that came without a bundle.
-pub(super) fn read_loose(path: &Path) -> Result<Vec<u8>, TransferError> {
-    fs::metadata(path).map_err(|e| TransferError::io(path, e))?;
-    medium::read(path, chantal_contract::limits::SSHSIG_BYTES)
+pub(super) fn read_loose(path: &Path) -> Result<Loose, TransferError> {
+    let signature = medium::read(path, chantal_contract::limits::SSHSIG_BYTES)?;
+    Ok(Loose { path: path.into(), signature })
 }

@@ -65,23 +65,39 @@ impl<R: BufRead> Lines for Tally<R> {
 }
 
 /// Visits everything that a state needs: blobs and records of its manifest, blobs of its evidence; proves the manifest.
+///
+/// Returns how many files the state has that are there, and their bytes.
 pub(super) fn visit(
     store: &Store,
     state: &StateRef,
     visit: &mut dyn FnMut(Need) -> Result<(), TransferError>,
-) -> Result<(), TransferError> {
+) -> Result<(u64, u64), TransferError> {
     let damaged = |source| StoreError::Manifest { digest: state.manifest, source };
     let mut reader = store.manifests().open(&state.manifest)?;
+    let (mut files, mut bytes) = (0, 0_u64);
     while let Some(line) = reader.next_raw().map_err(damaged)? {
         let found = need(line).map_err(|e| match e {
             LinesError::Manifest(source) => damaged(source),
             _ => damaged(ManifestError::Form { line: 0, why: "it cannot be read" }),
         })?;
+        if let Need::Blob(blob) = found {
+            (files, bytes) = (files + 1, bytes.saturating_add(blob.size));
+        }
         if found != Need::Nothing {
             visit(found)?;
         }
     }
     prove(&state.manifest, reader.digest())?;
+    visit_evidence(store, state, visit)?;
+    Ok((files, bytes))
+}
+
+/// Visits the blobs of a state's evidence.
+pub(super) fn visit_evidence(
+    store: &Store,
+    state: &StateRef,
+    visit: &mut dyn FnMut(Need) -> Result<(), TransferError>,
+) -> Result<(), TransferError> {
     if let Some(list) = &state.evidence {
         for blob in Evidence::parse(&store.pool().read(list, EVIDENCE_BYTES)?)?.blobs() {
             visit(Need::Blob(blob))?;

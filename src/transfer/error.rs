@@ -2,6 +2,7 @@
 
 mod judge;
 mod shown;
+mod subject;
 
 use std::{
     io,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use chantal_bundle::{
-    BundleName, BundleNameError, Epoch, KeyFingerprint, VolumeNumber,
+    BundleName, BundleNameError, Epoch, KeyFingerprint, Sequence, VolumeNumber,
     cells::CellError,
     delta::{LinesError, PatchError},
     index::IndexError,
@@ -18,11 +19,11 @@ use chantal_bundle::{
     proof::ProofError,
     volume::{PackError, UnpackError},
 };
-use chantal_contract::{Digest, Mismatch, Name, SiteName};
+use chantal_contract::{Digest, Kind, Mismatch, Name, SiteName, limits::GROUP_BYTES};
 
-pub use shown::MissingBase;
+pub use shown::{Hidden, MissingBase};
 
-use self::shown::{List, quoted};
+use self::shown::{List, claim, quoted};
 use super::export::OutFault;
 use crate::{
     store::{Address, Object, StoreError},
@@ -154,6 +155,30 @@ pub enum TransferError {
         /// What was free for it, in bytes.
         free: u64,
     },
+    /// A bundle is to be spread, and a file of it is not at hand.
+    #[error("`{}` lacks `{name}`: only a whole bundle is spread", path.display())]
+    NotWhole {
+        /// The bundle's directory.
+        path: PathBuf,
+        /// The first file that is missing.
+        name: String,
+    },
+    /// A file of a bundle has room on no medium.
+    #[error(
+        "{bundle}: `{name}` of {size} bytes fits on no medium: of {media} the emptiest has room for {room}"
+    )]
+    Misfit {
+        /// The bundle.
+        bundle: BundleName,
+        /// The file.
+        name: String,
+        /// Its size in bytes.
+        size: u64,
+        /// How many media there are.
+        media: usize,
+        /// The most that one of them takes beside the small files, in bytes.
+        room: u64,
+    },
     /// A directory stands where the bundle would.
     #[error("`{}` exists and is not the bundle that would be written there", path.display())]
     Exists {
@@ -177,10 +202,18 @@ pub enum TransferError {
 
     // --- reading ---
     /// Neither a bundle nor a volume lies there.
-    #[error("`{}` holds neither a bundle nor a volume of one", path.display())]
+    #[error("`{}` holds neither a bundle nor a volume or an approval of one", path.display())]
     NoBundle {
         /// What was given.
         path: PathBuf,
+    },
+    /// Several bundles lie where one is asked for.
+    #[error("`{}` holds {} bundles: {}", path.display(), found.len(), List(found))]
+    ManyBundles {
+        /// What was given.
+        path: PathBuf,
+        /// The names of their directories.
+        found: Vec<String>,
     },
     /// A file of a bundle is a device, a pipe or a directory.
     #[error("`{}` is no regular file", path.display())]
@@ -223,10 +256,12 @@ pub enum TransferError {
         source: TrustError,
     },
     /// The trust chain begins with none of the documents that are trusted here.
-    #[error("`{}` is not believed: its trust chain is of none of the collectors trusted here ({})", path.display(), List(known))]
+    #[error("`{}` is not believed: {} none of the collectors trusted here ({})", path.display(), claim(claimed.as_ref()), List(known))]
     Stranger {
         /// The bundle.
         path: PathBuf,
+        /// Whose it says that it is, which nothing proves.
+        claimed: Option<SiteName>,
         /// The collectors that are trusted.
         known: Vec<SiteName>,
     },
@@ -252,13 +287,28 @@ pub enum TransferError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// What a state changes here is more than its review, which was made against another state, shows.
+    #[error(transparent)]
+    NotShown(Box<Hidden>),
+    /// A group of packages is larger than a review looks at.
+    #[error(
+        "{bundle}: `{repository}` has more than {GROUP_BYTES} bytes of packages that are versions of one"
+    )]
+    LargeGroup {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: String,
+    },
     /// Too few have approved a bundle, or an approval is none.
     #[error("{bundle} is not approved: {source}")]
     Unapproved {
         /// The bundle.
         bundle: BundleName,
         /// Why.
-        source: TrustError,
+        source: Box<TrustError>,
+        /// Approvers who have not signed.
+        others: Box<[KeyFingerprint]>,
     },
     /// The key may not approve bundles.
     #[error(
@@ -271,6 +321,12 @@ pub enum TransferError {
         collector: SiteName,
         /// Which version of it.
         version: u32,
+    },
+    /// A directory that is written to is a link to another place.
+    #[error("`{}` is a symbolic link: a signature would be written elsewhere", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
     },
     /// The medium takes no signature.
     #[error("`{}` takes no signature: {source}", path.display())]
@@ -400,6 +456,35 @@ pub enum TransferError {
         /// Whose signature this site demands.
         collector: SiteName,
     },
+    /// The site asks for a proof that the repository's format has not.
+    #[error("{bundle}: `verify: {{ {what}: require }}` of `{repository}` asks for signatures, and a repository of format {} has none", format.name())]
+    NothingToVerify {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+        /// Its format.
+        format: Kind,
+        /// `metadata` or `packages`.
+        what: &'static str,
+    },
+    /// What proves a state is older than what proved the one before it.
+    #[error(
+        "{bundle}: `{collector}` made this state of `{repository}` in epoch {} sequence {}, and the one here in epoch {} sequence {}",
+        found.0, found.1.get(), known.0, known.1.get()
+    )]
+    OldOrigin {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+        /// Whose signature this site demands.
+        collector: SiteName,
+        /// Where in its stream that collector made the state.
+        found: (Epoch, Sequence),
+        /// Where it made the one that is held.
+        known: (Epoch, Sequence),
+    },
     /// It is for somebody else.
     #[error("{bundle} is for site `{addressee}`, this is site `{here}`")]
     WrongSite {
@@ -513,6 +598,18 @@ pub enum TransferError {
         bundle: BundleName,
         /// The repository.
         repository: Name,
+    },
+    /// A state replaces what another collector brings.
+    #[error("{bundle} brings repository `{repository}`, which collector `{from}` brings here")]
+    OtherCollector {
+        /// The bundle.
+        bundle: BundleName,
+        /// The repository.
+        repository: Name,
+        /// Whose bundles brought it until now.
+        from: SiteName,
+        /// Whose bundle this is.
+        by: SiteName,
     },
     /// Some volumes were read and are damaged; what was good stays.
     #[error("{bundle}: {} of its volumes are damaged: {}", damaged.len(), List(damaged))]

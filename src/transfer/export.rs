@@ -31,7 +31,10 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 pub use out::OutFault;
-pub use plan::{ExportPlan, PlannedState};
+pub(super) use out::expect as expect_out;
+pub use plan::{ExportPlan, News, PlannedState};
+pub(super) use reread::compare as read_back;
+pub(super) use seal::{expect_space, free, sync_dir};
 
 use self::{
     deltas::{Telling, Travellers},
@@ -40,7 +43,7 @@ use self::{
     volumes::{Cache, Done, MemberSpool, Press},
 };
 use super::{
-    Since, TransferError, medium, origin,
+    Since, TransferError, accepted, medium, origin,
     own::OwnTrust,
     review::{self, Reviewed},
 };
@@ -64,6 +67,8 @@ pub struct ExportRequest<'a> {
     pub out: &'a Path,
     /// What the site is believed to hold.
     pub since: Since,
+    /// What is done where the site holds everything.
+    pub unchanged: Unchanged,
     /// The largest size of a volume, in bytes.
     pub volume_size: u64,
     /// How much parity is written beside the volumes.
@@ -78,6 +83,16 @@ pub struct ExportRequest<'a> {
     pub expected_next_by: Option<Timestamp>,
     /// The keys that sign it: the site's own, and more where the trust document asks for more.
     pub keys: &'a [&'a SiteKey],
+}
+
+/// What is done where nothing is new to a site, not even a trust document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unchanged {
+    /// No bundle is made.
+    #[default]
+    Skip,
+    /// A bundle says so, and by when the next one follows.
+    Say,
 }
 
 /// What is done with a bundle once it is written.
@@ -105,6 +120,8 @@ pub struct Written {
     pub without: Vec<Name>,
     /// As in [`ExportPlan::unacknowledged`].
     pub unacknowledged: Option<String>,
+    /// As in [`ExportPlan::news`].
+    pub news: News,
     /// How it came about.
     pub how: How,
 }
@@ -118,6 +135,7 @@ impl Written {
             manifest,
             without: plan.without.clone(),
             unacknowledged: plan.unacknowledged.clone(),
+            news: plan.news,
             how,
         }
     }
@@ -210,6 +228,8 @@ fn write(
     needed: &mut u64,
     reporter: &dyn Reporter,
 ) -> Result<Written, TransferError> {
+    let planned = plan.states.iter().map(|s| (&s.repository, s.state.manifest));
+    let origins = origin::of_states(store, planned)?;
     let copies = if request.parity.is_some() { Copies::Two } else { Copies::One };
     let shelf = Shelf::new(request.out.join(format!(".{}.partial", plan.bundle)), copies);
     let mut shelf = shelf.map_err(|error| out::closed(request.out, error))?;
@@ -261,7 +281,6 @@ fn write(
         Since::Acknowledged | Since::Missing(_) => Delivery::Acknowledged,
         _ => Delivery::Assumed,
     };
-    let origins = origin::of_states(store, states.iter().map(|s| (&s.repository, s.manifest)))?;
     if !origins.is_empty() {
         shelf.make_room_for_origins()?;
     }
@@ -279,7 +298,7 @@ fn write(
         created: Timestamp::from_second(request.created.as_second()).unwrap_or(request.created),
         delivery,
         expected_next_by: request.expected_next_by,
-        trust: chain.listed(),
+        trust: accepted::listed(chain.links()),
         bases: plan.bases.clone(),
         presumed,
         states,
@@ -298,7 +317,7 @@ fn write(
     shelf.put(manifest::REVIEW_HTML, &made.html)?;
     seal::write(&mut shelf, &manifest, request.keys)?;
     if request.after_write == AfterWrite::ReadBack {
-        reread::compare(&shelf, reporter)?;
+        reread::compare(&shelf.dir, shelf.written(), reporter)?;
     }
     shelf.publish(&plan.path)?;
     Ok(Written::new(plan, manifest, How::Now))
@@ -311,7 +330,7 @@ pub(super) const NO_REVIEW: ReviewFiles = {
 };
 
 /// Says of a full medium what would have been needed; what was written is removed by then.
-fn full(out: &Path, needed: u64, fault: TransferError) -> TransferError {
+pub(super) fn full(out: &Path, needed: u64, fault: TransferError) -> TransferError {
     match fault {
         TransferError::Io { path, source }
             if source.kind() == io::ErrorKind::StorageFull && path.starts_with(out) =>
@@ -405,6 +424,7 @@ fn note(store: &Store, request: &ExportRequest<'_>, written: &Written) -> Result
             Since::Last | Since::Named(_) => store::Delivery::Assumed,
         },
         signed: request.keys.iter().map(|key| key.fingerprint().to_string()).collect(),
+        trust: manifest.trust.last().map(|link| link.version),
     };
     store.journal().append(event, request.at)?;
     Ok(())

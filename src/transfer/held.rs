@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chantal_bundle::{BundleName, Receipt};
 use chantal_contract::{Digest, Name, SiteName, SnapshotName};
 
-use super::{TransferError, own};
-use crate::store::{Acknowledged, Carried, Exported, StateRef, Store};
+use super::{TransferError, accepted, own};
+use crate::store::{Acknowledged, Carried, Event, Exported, StateRef, Store};
 
 /// What a bundle starts from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,13 +115,36 @@ pub(super) fn held(
     Ok(Held { newest: known(store, held.newest)?, names: known(store, held.names)? })
 }
 
+/// Returns the last receipt of a site that counts: what a key signed that was revoked since never did.
+pub fn acknowledged_by(store: &Store, site: &SiteName) -> Result<Option<Acknowledged>, TransferError> {
+    let Some(last) = store.catalog().acknowledged(site)? else { return Ok(None) };
+    let revoked = accepted::document(store, store.site())?.map(|document| document.revoked);
+    let counts = |key: &str| !revoked.iter().flatten().any(|revocation| revocation.key.to_string() == key);
+    if counts(&last.key) {
+        return Ok(Some(last));
+    }
+    let mut found = None;
+    for entry in store.journal().read() {
+        let entry = entry?;
+        if let Event::Acknowledged { to, receipt, epoch, sequence, bundle, states, trust, key } = entry.event
+            && to == *site
+            && counts(&key)
+        {
+            let (number, at) = (entry.number, entry.at);
+            found =
+                Some(Acknowledged { number, at, to, receipt, epoch, sequence, bundle, states, trust, key });
+        }
+    }
+    Ok(found)
+}
+
 /// Adds what the site signed for last; returns that receipt.
 fn acknowledged(
     store: &Store,
     to: &SiteName,
     held: &mut Held,
 ) -> Result<Option<Acknowledged>, TransferError> {
-    let Some(receipt) = store.catalog().acknowledged(to)? else { return Ok(None) };
+    let Some(receipt) = acknowledged_by(store, to)? else { return Ok(None) };
     let exports = store.catalog().exports(Some(to))?;
     let brought = |manifest: &Digest| {
         let before = |e: &&Exported| (e.epoch, e.sequence) <= (receipt.epoch, receipt.sequence);

@@ -5,12 +5,16 @@ mod blobs;
 mod check;
 mod closure;
 mod front;
+mod gather;
 mod heal;
+mod prepare;
 mod rebuild;
 mod reviewed;
+mod shown;
+mod trial;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeSet, HashSet},
     fs::File,
     io::BufReader,
     num::NonZeroU32,
@@ -22,22 +26,26 @@ use chantal_bundle::{
     index::{self, Member},
     manifest::CarriedState,
 };
-use chantal_contract::{Digest, SiteName, SnapshotName, limits::BUNDLE_MANIFEST_BYTES};
+use chantal_contract::{Digest, Kind, Name, SnapshotName};
 use jiff::Timestamp;
 
-use self::{check::Standing, rebuild::Missing};
+use self::{
+    gather::{Gathered, gather},
+    prepare::{Prepared, Visit},
+    rebuild::Missing,
+};
 use super::{
     TransferError,
     admit::{self, Admitted},
-    approval, medium,
-    origin::{self, Demands},
-    own,
-    repair::{Damage, Media},
-    review, strays,
+    origin::Demands,
+    repair::Damage,
     survey::Policies,
 };
+
+pub use trial::try_out;
+
 use crate::{
-    report::{Event as Report, Reporter},
+    report::Reporter,
     store::{Carried, Event, Lock, StateRef, Store},
 };
 
@@ -64,6 +72,25 @@ pub enum ImportOutcome {
         /// Volumes that are needed.
         need: Vec<VolumeNumber>,
     },
+    /// Nothing was done, as that was asked for; an import would make its states current.
+    Ready(Box<Ready>),
+}
+
+/// A bundle that an import would take.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Its name.
+    pub bundle: BundleName,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Blobs that would come in by it.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Volumes that are damaged or lost, and that an import would repair.
+    pub repaired: Vec<Damage>,
+    /// Repositories of which only an import can prove all that the site's own rules ask for: packages' own signatures.
+    pub unproved: Vec<Name>,
 }
 
 /// A bundle that was imported.
@@ -90,29 +117,8 @@ pub struct Rules<'a> {
     pub policies: &'a Policies<'a>,
     /// The first collector's signature, by repository.
     pub origins: &'a Demands,
-}
-
-/// All directories and loose volumes of one bundle.
-struct Gathered {
-    admitted: Admitted,
-    dirs: Vec<PathBuf>,
-    approvals: Approvals,
-}
-
-/// When a bundle's approvals are looked at.
-enum Approvals {
-    /// Now: they lie beside its manifest.
-    Here,
-    /// They were, at the visit that brought its manifest: by whom they are.
-    Before(Vec<KeyFingerprint>),
-}
-
-/// The order in which bundles are imported: by collector, epoch and sequence.
-type Place = (SiteName, u32, u64, Digest);
-
-fn place(admitted: &Admitted) -> Place {
-    let m = &admitted.manifest;
-    (m.collector.clone(), m.epoch.get(), m.sequence.get(), admitted.digest)
+    /// What is asked for, by repository and format, that nothing could prove: such a state is refused, and not taken unproved.
+    pub unverifiable: &'a dyn Fn(&Name, Kind) -> Option<&'static str>,
 }
 
 /// Imports what lies at the given paths: bundle directories, media that hold such, or volumes, in any order.
@@ -128,169 +134,22 @@ pub fn import(
     reporter: &dyn Reporter,
 ) -> Result<Vec<Result<ImportOutcome, TransferError>>, TransferError> {
     let _shared = store.lock(Lock::Shared)?;
-    let found = medium::find(paths)?;
-    let mut gathered: BTreeMap<Place, Gathered> = BTreeMap::new();
-    let mut outcomes = Vec::new();
-    let only_loose = found.bundles.is_empty();
-    for dir in found.bundles {
-        let judged = admit::judge(store, &dir).and_then(|judged| {
-            accept(store, &judged.news, at)?;
-            for part in &judged.copied {
-                let subject = dir.display().to_string();
-                let text = format!("`{part}` is damaged and was read from `copy/`");
-                reporter.event(Report::Warning { subject: &subject, text: &text });
-            }
-            judged.verdict
-        });
-        // trust may have moved on since a bundle was imported; that it was stays so
-        let judged = match judged {
-            Err(fault) => match admit::imported(store, &dir)? {
-                Some(known) => {
-                    outcomes.push(again::unbelieved(store, &known, fault));
-                    continue;
-                }
-                None => Err(fault),
-            },
-            good => good,
-        };
-        match judged {
-            Ok(admitted) => {
-                let new = |admitted| Gathered { admitted, dirs: Vec::new(), approvals: Approvals::Here };
-                gathered.entry(place(&admitted)).or_insert_with(|| new(admitted)).dirs.push(dir);
-            }
-            Err(fault) => outcomes.push(Err(fault)),
-        }
-    }
-    pass_by(store, &mut gathered, reporter);
-    if only_loose {
-        gathered.extend(waiting(store)?.into_iter().map(|pending| (place(&pending.admitted), pending)));
-    }
-    if only_loose
-        && gathered.is_empty()
-        && let Some(path) = found.loose.any()
-    {
-        return Err(TransferError::Loose { path: path.clone() });
-    }
-    if outcomes.is_empty()
-        && gathered.is_empty()
-        && let Some(path) = found.approvals.first()
-    {
-        return Err(TransferError::NoBundle { path: path.clone() });
-    }
-    let approvals = found.approvals.iter().map(|path| approval::read_loose(path));
-    let approvals = approvals.collect::<Result<Vec<_>, _>>()?;
-    let loose = Loose { media: &found.loose, approvals: &approvals };
-    let mut failed = BTreeSet::new();
-    for ((collector, ..), bundle) in gathered {
-        if failed.contains(&collector) {
-            continue;
-        }
-        let outcome = one(store, bundle, loose, rules, at, reporter);
-        // what was imported already stands in the way of nothing
-        if outcome.as_ref().is_err_and(|fault| !matches!(fault, TransferError::NotBack { .. })) {
-            failed.insert(collector);
-        }
-        outcomes.push(outcome);
-    }
-    Ok(outcomes)
+    let mut found = gather(store, paths, at, reporter)?;
+    Ok(found.in_order(&mut |found, bundle| {
+        let visit = Visit { store, loose: found.loose(), rules, reporter };
+        one(&visit, bundle, at)
+    }))
 }
 
-/// Leaves out what is for other sites, where a medium that goes round brings something for this one.
-fn pass_by(store: &Store, gathered: &mut BTreeMap<Place, Gathered>, reporter: &dyn Reporter) {
-    let here = |bundle: &Gathered| bundle.admitted.manifest.site == *store.site();
-    if !gathered.values().any(here) {
-        return;
-    }
-    gathered.retain(|_, bundle| {
-        if !here(bundle) {
-            let subject = bundle.admitted.dir.display().to_string();
-            let text = format!("it is for site `{}` and was left alone", bundle.admitted.manifest.site);
-            reporter.event(Report::Note { subject: &subject, text: &text });
-        }
-        here(bundle)
-    });
-}
-
-/// Records new trust documents at once, whatever becomes of the bundle that brought them.
-fn accept(store: &Store, news: &[admit::New], at: Timestamp) -> Result<(), TransferError> {
-    news.iter().try_for_each(|new| own::record(store, Some(&new.former), &new.document, &new.link, at))
-}
-
-/// Finds the bundles that were begun and wait for volumes; their manifests were believed then, and nothing was revoked since.
-fn waiting(store: &Store) -> Result<Vec<Gathered>, TransferError> {
-    let mut waiting = Vec::new();
-    for row in store.catalog().pending()? {
-        if store.pool().has(&row.manifest)?.is_none() {
-            continue;
-        }
-        let bytes = store.pool().read(&row.manifest, BUNDLE_MANIFEST_BYTES as u64)?;
-        let path = store.pool().path(&row.manifest);
-        let manifest = Manifest::parse(&bytes).map_err(|source| TransferError::Manifest { path, source })?;
-        let trusted = store.catalog().trust(&manifest.collector)?.map(|(version, _)| version);
-        if trusted != manifest.trust.last().map(|link| link.version) {
-            // Whether the newer trust document still admits it, its signatures must tell: the front is needed again.
-            continue;
-        }
-        let signed = row.signed.iter().filter_map(|key| key.parse().ok()).collect();
-        let Some(proof) = row.proof.map(|digest| origin::read_proof(store, &digest)).transpose()? else {
-            continue;
-        };
-        let admitted = Admitted { dir: PathBuf::new(), manifest, bytes, digest: row.manifest, signed, proof };
-        let approvals = Approvals::Before(row.approved.iter().filter_map(|key| key.parse().ok()).collect());
-        waiting.push(Gathered { admitted, dirs: Vec::new(), approvals });
-    }
-    Ok(waiting)
-}
-
-/// What came without a bundle around it.
-#[derive(Clone, Copy)]
-struct Loose<'a> {
-    media: &'a Media,
-    approvals: &'a [Vec<u8>],
-}
-
-fn one(
-    store: &Store,
-    bundle: Gathered,
-    loose: Loose<'_>,
-    rules: Rules<'_>,
-    at: Timestamp,
-    reporter: &dyn Reporter,
-) -> Result<ImportOutcome, TransferError> {
-    let Gathered { admitted, dirs, approvals } = bundle;
+fn one(visit: &Visit<'_, '_>, bundle: &Gathered, at: Timestamp) -> Result<ImportOutcome, TransferError> {
+    let (store, admitted) = (visit.store, &bundle.admitted);
     let name = admitted.manifest.name()?;
     let _stream = store.lock(Lock::Site(&admitted.manifest.collector))?;
-    match check::standing(store, &admitted, &name)? {
-        Standing::Already(at) => {
-            let before = again::Before { store, admitted: &admitted, name: &name, at };
-            return before.bring_back(&dirs, loose.media, reporter);
-        }
-        Standing::New => {}
+    if let Some(answer) = visit.answer(bundle, &name)? {
+        return Ok(answer);
     }
-    let approved = match approvals {
-        Approvals::Here => approval::demand(store, &admitted, &dirs, loose.approvals)?,
-        Approvals::Before(approved) => approved,
-    };
-    let job = Job { store, admitted: &admitted, name: &name, approved, only: None, reporter };
-    // a page that says something else was read by somebody: nothing of its bundle is kept
-    dirs.iter().try_for_each(|dir| medium::expect_review(dir, &admitted.manifest.review))?;
-    let mut media = loose.media.clone();
-    for dir in &dirs {
-        media.add(dir)?;
-    }
-    let proof = job.keep_front(&dirs, &media)?;
-    let origins = job.keep_origins(&dirs)?;
-    accept(store, &origins.news, at)?;
-    origins.expect(job.manifest(), rules.origins)?;
-    let mut survey = rebuild::rebuild(&job)?;
-    review::check(&admitted.manifest, job.index_file()?)?;
-    closure::expect_whole(&job, &mut survey.listed)?;
-    for dir in &dirs {
-        for text in &strays::unusable(dir, job.manifest())? {
-            reporter.event(Report::Warning { subject: &name.to_string(), text });
-        }
-    }
-    job.expect_space(&survey.missing)?;
+    let job = visit.job(bundle, &name)?;
+    let Prepared { media, proof, survey } = visit.prepare(&job, &bundle.dirs, at)?;
     let missing = &survey.missing;
     if !missing.volumes.is_empty() {
         let have: Vec<VolumeNumber> = job.volumes().filter(|n| !missing.volumes.contains_key(n)).collect();
@@ -306,17 +165,17 @@ fn one(
     // Refused even if nothing is missing: what a damaged volume holds beside its blobs was signed as well.
     job.expect_undamaged(taken.damaged)?;
     if !left.is_empty() {
-        let have = job.volumes().filter(|n| !left.contains(n)).collect();
-        let need = left.into_iter().collect();
-        return Ok(ImportOutcome::Waiting { bundle: name, have, need });
+        return Ok(job.waiting(&left));
     }
-    let vetted = job.expect_reviewed(&survey, rules.policies);
+    let vetted = job.expect_reviewed(&survey, visit.rules.policies);
     if matches!(vetted, Err(TransferError::Policy { .. })) {
         // All of it came; what is pending is that the site takes it.
         let have: Vec<VolumeNumber> = job.volumes().collect();
         job.note_pending(&have, proof, at)?;
     }
     vetted?;
+    // another import may have brought word of its signer meanwhile
+    admit::expect_still(store, admitted)?;
     let kept_names = job.commit(proof, at)?;
     let manifest = admitted.manifest.clone();
     let (blobs, bytes) = (taken.blobs, taken.bytes);
@@ -333,7 +192,18 @@ struct Job<'a> {
     approved: Vec<KeyFingerprint>,
     /// The blobs that are asked for, where it is not all.
     only: Option<HashSet<Digest>>,
+    /// What becomes of the others.
+    others: Others,
     reporter: &'a dyn Reporter,
+}
+
+/// What becomes of blobs that are not asked for, as they pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Others {
+    /// They are read over.
+    PassedOver,
+    /// They are held against the index, and not kept.
+    Proved,
 }
 
 impl Job<'_> {
@@ -348,6 +218,12 @@ impl Job<'_> {
     /// Tells whether a member is asked for.
     fn wants(&self, member: &Member) -> bool {
         self.only.as_ref().is_none_or(|only| only.contains(&member.blob.sha256))
+    }
+
+    /// Says that some volumes are still to come.
+    fn waiting(&self, left: &BTreeSet<VolumeNumber>) -> ImportOutcome {
+        let have = self.volumes().filter(|n| !left.contains(n)).collect();
+        ImportOutcome::Waiting { bundle: self.name.clone(), have, need: left.iter().copied().collect() }
     }
 
     fn expect_undamaged(&self, damaged: Vec<(VolumeNumber, TransferError)>) -> Result<(), TransferError> {

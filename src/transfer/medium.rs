@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::Read,
+    io::{ErrorKind, Read},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +15,7 @@ use chantal_bundle::{
     trust::Link,
 };
 use chantal_contract::{
-    Expect,
+    Digest, Expect, Measured,
     limits::{BUNDLE_MANIFEST_BYTES, SIGNATURES, SSHSIG_BYTES, TRUST_BYTES, TRUST_VERSION},
 };
 
@@ -26,6 +26,9 @@ const ENTRIES: usize = 100_000;
 
 /// What the names of approvals begin with.
 const APPROVER: &str = "approver-";
+
+/// What a signature's file begins with.
+const ARMOUR: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
 
 /// What was found at the paths that were given.
 #[derive(Debug, Default)]
@@ -62,6 +65,23 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Found, TransferError> {
     Ok(found)
 }
 
+/// Returns the bundle's directory that a path is, or the only one that lies in it.
+pub(super) fn only_bundle(path: &Path) -> Result<PathBuf, TransferError> {
+    if is_bundle(path) {
+        return Ok(path.into());
+    }
+    let mut bundles = find(&[path.into()])?.bundles;
+    match (bundles.pop(), bundles.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (None, _) => Err(TransferError::NoBundle { path: path.into() }),
+        (Some(last), false) => {
+            bundles.push(last);
+            let name = |dir: &PathBuf| dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Err(TransferError::ManyBundles { path: path.into(), found: bundles.iter().map(name).collect() })
+        }
+    }
+}
+
 fn take_file(path: &Path, found: &mut Found) -> Result<(), TransferError> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if is_bundle(parent) {
@@ -69,7 +89,7 @@ fn take_file(path: &Path, found: &mut Found) -> Result<(), TransferError> {
         return Ok(());
     }
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-    if is_signature(name, APPROVER) {
+    if is_signature(name, APPROVER) || is_armoured(path) {
         found.approvals.push(path.into());
     } else if let Ok(number) = VolumeNumber::parse_file_name(name) {
         found.loose.volumes.entry(number).or_default().push(path.into());
@@ -79,6 +99,13 @@ fn take_file(path: &Path, found: &mut Found) -> Result<(), TransferError> {
         return Err(TransferError::NoBundle { path: path.into() });
     }
     Ok(())
+}
+
+/// Tells whether a file is a signature, whatever it is called.
+fn is_armoured(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = open(path).map(|file| file.take(ARMOUR.len() as u64).read_to_end(&mut head));
+    matches!(read, Ok(Ok(_))) && head == ARMOUR
 }
 
 /// Takes what a directory holds and tells whether that is anything.
@@ -237,23 +264,42 @@ pub(super) fn is_signature(name: &str, prefix: &str) -> bool {
 /// Holds a bundle's review files against what its manifest says; those that do not lie there are no fault, nor are those that nobody
 /// can have read, as the medium fails in them.
 pub(super) fn expect_review(dir: &Path, signed: &ReviewFiles) -> Result<(), TransferError> {
-    'files: for (name, file) in [(manifest::REVIEW_JSON, signed.json), (manifest::REVIEW_HTML, signed.html)] {
+    for (name, file) in [(manifest::REVIEW_JSON, signed.json), (manifest::REVIEW_HTML, signed.html)] {
         let path = dir.join(name);
-        if !is_file(&path) {
-            continue;
+        if is_file(&path) {
+            let expected = Measured { sha256: file.sha256, size: file.size };
+            match measure(&path, Some(&expected), &mut |_| Ok(())) {
+                Ok(_) | Err(TransferError::Io { .. }) => {}
+                Err(fault) => return Err(fault),
+            }
         }
-        let mut measurer = Expect::exactly(file.size, vec![file.sha256.into()]).measure();
-        let mut input = open(&path)?;
-        let mut buffer = vec![0; 1 << 16];
-        let altered = |mismatch| TransferError::Altered { path: path.clone(), mismatch };
-        loop {
-            let Ok(n) = input.read(&mut buffer) else { continue 'files };
-            let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else { break };
-            measurer.update(bytes).map_err(altered)?;
-        }
-        measurer.finish().map_err(altered)?;
     }
     Ok(())
+}
+
+/// Reads a file of a medium, shows its bytes piece by piece, and returns its digest; where it is known what the file is, another one
+/// is refused.
+pub(super) fn measure(
+    path: &Path,
+    expected: Option<&Measured>,
+    see: &mut dyn FnMut(&[u8]) -> Result<(), TransferError>,
+) -> Result<Digest, TransferError> {
+    let expect = expected
+        .map_or(Expect::at_most(u64::MAX), |known| Expect::exactly(known.size, vec![known.sha256.into()]));
+    let mut measurer = expect.measure();
+    let altered = |mismatch| TransferError::Altered { path: path.into(), mismatch };
+    let mut input = open(path)?;
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        let n = match input.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read.map_err(|e| TransferError::io(path, e))?,
+        };
+        let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else { break };
+        measurer.update(bytes).map_err(altered)?;
+        see(bytes)?;
+    }
+    measurer.finish().map(|measured| measured.sha256).map_err(altered)
 }
 
 /// Returns where a bundle's index would lie, if it does.

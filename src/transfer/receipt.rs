@@ -13,12 +13,11 @@ use chantal_bundle::{
 use chantal_contract::{Digest, Measured, Name, SiteName, SnapshotName, limits::RECEIPT_BLOBS};
 use jiff::Timestamp;
 
-pub use apply::{Applied, Backwards, Heard, ReceiptFault, apply, read};
+pub use apply::{Applied, Backwards, Heard, ReceiptFault, apply, check, read, read_last};
 
 use super::{
-    TransferError,
+    TransferError, accepted,
     content::{self, Need},
-    own,
 };
 use crate::{
     store::{Imported, Lock, Origin, Recorded, StateRef, Store, StoreError},
@@ -32,9 +31,9 @@ pub fn make(store: &Store, collector: &SiteName, at: Timestamp) -> Result<Receip
     let _shared = store.lock(Lock::Shared)?;
     let nobody = || ReceiptFault::Nobody { collector: collector.clone() };
     let (version, sha256) = store.catalog().trust(collector)?.ok_or_else(nobody)?;
-    let document = own::document(store, collector)?.ok_or_else(nobody)?;
+    let document = accepted::document(store, collector)?.ok_or_else(nobody)?;
     let imports = store.catalog().imports(Some(collector))?;
-    let newest = imports.iter().max_by_key(|i| (i.epoch, i.sequence));
+    let newest = imports.iter().filter(|import| !import.closed).max_by_key(|i| (i.epoch, i.sequence));
     let mut missing = lacking::waiting(store, collector)?;
     let mut states = Vec::new();
     for (repository, held) in held(store, collector)? {
@@ -139,9 +138,9 @@ fn lost(store: &Store, state: &StateRef) -> Result<Lost, ReceiptFault> {
         Ok(())
     });
     match looked {
-        Ok(()) if more => Ok(Lost::More),
-        Ok(()) if lost.is_empty() => Ok(Lost::Nothing),
-        Ok(()) => Ok(Lost::Blobs(lost)),
+        Ok(_) if more => Ok(Lost::More),
+        Ok(_) if lost.is_empty() => Ok(Lost::Nothing),
+        Ok(_) => Ok(Lost::Blobs(lost)),
         Err(TransferError::Store(StoreError::Missing { .. } | StoreError::Manifest { .. })) => Ok(Lost::More),
         Err(error) => Err(error.into()),
     }

@@ -166,6 +166,8 @@ struct Patient {
     bad: Vec<usize>,
     /// The damaged bytes as closely as is known.
     ranges: Vec<Range<u64>>,
+    /// Those that another copy made up for.
+    borrowed: Vec<Range<u64>>,
 }
 
 impl Patient {
@@ -183,18 +185,35 @@ impl Patient {
 }
 
 /// Takes a cell that is bad in the first copy of a volume from another one.
-fn borrow(patient: &Patient, n: usize, room: &mut Vec<u8>) -> Result<bool, TransferError> {
+fn borrow(patient: &mut Patient, n: usize, room: &mut Vec<u8>) -> Result<bool, TransferError> {
+    let range = patient.cell(n);
     for copy in 1..patient.overlay.copies() {
-        let range = patient.cell(n);
         room.resize(usize::try_from(range.end - range.start).unwrap_or(0), 0);
         if patient.overlay.fill_from(copy, range.start, room).is_ok()
             && patient.cells.cells.get(n) == Some(&Digest::of(room))
         {
+            let differing = differing(&patient.overlay, range.start, room);
+            patient.borrowed.extend(differing);
             patient.overlay.put(range.start, room)?;
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Says where the first copy differs from bytes that are good, in blocks of a shard.
+fn differing(overlay: &Overlay, start: u64, good: &[u8]) -> Vec<Range<u64>> {
+    let mut found = Vec::new();
+    let mut at = start;
+    for block in good.chunks(SHARD) {
+        let mut theirs = vec![0; block.len()];
+        let end = at + block.len() as u64;
+        if overlay.fill_from(0, at, &mut theirs).is_err() || theirs != block {
+            found.push(at..end);
+        }
+        at = end;
+    }
+    found
 }
 
 impl Clinic<'_> {
@@ -246,7 +265,10 @@ impl Clinic<'_> {
             let still: Vec<usize> =
                 patient.bad.iter().copied().filter(|n| !patient.is_good(*n, &mut room)).collect();
             let beyond = joined(still.into_iter().map(|n| patient.cell(n)));
-            let Patient { overlay, lost, ranges, .. } = patient;
+            let Patient { overlay, lost, mut ranges, borrowed, .. } = patient;
+            ranges.extend(borrowed);
+            ranges.sort_by_key(|range| range.start);
+            let ranges = joined(ranges.into_iter());
             let damage = Damage { volume, lost, ranges, beyond };
             healed.push(Healed { damage, mended: Mended::new(overlay) });
         }
@@ -267,10 +289,11 @@ impl Clinic<'_> {
             let copies = open(self.media.volumes.get(&number), cells.size);
             let lost = copies.is_empty();
             let overlay = Overlay::new(&tmp, copies, cells.size)?;
-            let mut patient = Patient { cells, overlay, lost, bad: Vec::new(), ranges: Vec::new() };
+            let mut patient =
+                Patient { cells, overlay, lost, bad: Vec::new(), ranges: Vec::new(), borrowed: Vec::new() };
             for n in 0..patient.cells.cells.len() {
                 let range = patient.cell(n);
-                if lost || !(patient.is_good(n, &mut room) || borrow(&patient, n, &mut room)?) {
+                if lost || !(patient.is_good(n, &mut room) || borrow(&mut patient, n, &mut room)?) {
                     patient.bad.push(n);
                 }
                 let delta = i64::try_from(range.end - range.start).unwrap_or(i64::MAX);

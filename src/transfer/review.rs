@@ -1,11 +1,14 @@
 //! Makes the review of a bundle from its manifest and index, and nothing else (specification §9.1).
 
 mod between;
+mod files;
+mod grave;
 mod group;
 mod moved;
+mod signers;
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs::File,
     io::{self, BufRead, BufReader},
     num::NonZeroU32,
@@ -13,23 +16,27 @@ use std::{
 
 use chantal_bundle::{
     BundleName, Manifest,
-    index::{
-        self, Item, ReviewLine,
-        review::{Side, Signer, SignerKind},
-    },
+    index::{self, Item, ReviewLine, review::Signer},
     manifest::{CarriedState, ReviewFiles, SmallFile},
 };
-use chantal_contract::{Digest, Format, Header, manifest};
+use chantal_contract::{Digest, Format, Header};
 
 pub use between::between;
+pub(super) use grave::{Mark, graves};
 
-use self::{group::Group, moved::Moves};
+use self::{
+    files::Files,
+    group::Group,
+    moved::Moves,
+    signers::{keys, of_signers, proven},
+};
 use super::TransferError;
 use crate::{
     formats,
     report::review::{
-        ADVISORIES, AdvisoryRow, CHANGES, Change, Key, LARGEST, Large, Proven, Review, Since, StateReview,
-        TEXT_BYTES, UNUSUAL, Unusual, VERSION, What, page,
+        ADVISORIES, ADVISORY_BYTES, AdvisoryRow, CHANGE_BYTES, CHANGES, Change, LARGEST, Large, Review,
+        StateReview, UNUSUAL, UNUSUAL_BYTES, Unusual, VERSION, What, page,
+        turns::{Lot, Turns},
     },
 };
 
@@ -78,6 +85,17 @@ pub(super) fn make<R: BufRead>(
 
 /// Makes the review of an admitted bundle anew and holds what its manifest says of it against that.
 ///
+/// Says so where a bundle's page is of a version that this program does not draw: its digest is all that is known of it.
+pub(super) fn strange_page(manifest: &Manifest) -> Option<String> {
+    (manifest.review.page != page::VERSION).then(|| {
+        format!(
+            "its page is of version {}, which this program does not draw: nothing proves that it shows what the bundle changes; \
+             `chantal bundle approve` shows that, and draws a page with `--html`",
+            manifest.review.page
+        )
+    })
+}
+
 /// A page of another version than this program draws is believed by its digest, and not compared.
 pub(super) fn check(manifest: &Manifest, index: BufReader<File>) -> Result<Review, TransferError> {
     let review = make(manifest, index, manifest.index.open_size)?;
@@ -94,11 +112,55 @@ pub(super) fn check(manifest: &Manifest, index: BufReader<File>) -> Result<Revie
     Ok(review)
 }
 
-/// Bounds on what one review holds, all states together.
-struct Room {
-    changes: usize,
-    text: usize,
-    advisories: usize,
+/// What of many things a review names, all states together.
+struct Chosen {
+    unusual: Turns<String, Unusual>,
+    /// Changes by state, each with its place among those that came.
+    changes: Turns<usize, (u64, Change)>,
+    came: u64,
+    /// Advisories for which there is room, and bytes of their text.
+    advisories: (usize, usize),
+}
+
+impl Chosen {
+    fn new() -> Self {
+        Self {
+            unusual: Turns::new(UNUSUAL, UNUSUAL_BYTES),
+            changes: Turns::new(CHANGES, CHANGE_BYTES),
+            came: 0,
+            advisories: (ADVISORIES, ADVISORY_BYTES),
+        }
+    }
+
+    fn change(&mut self, state: usize, change: Change) {
+        let text = change.name.len()
+            + change.architecture.len()
+            + [&change.old, &change.new].into_iter().flatten().map(String::len).sum::<usize>();
+        self.changes.push(change.lot(state), text, (self.came, change));
+        self.came += 1;
+    }
+
+    /// Writes into a review what it names, and how much it does not.
+    fn fill(self, review: &mut Review) {
+        for (_, unusual, omitted) in self.unusual.finish() {
+            review.unusual.extend(unusual);
+            review.unusual_omitted += omitted;
+        }
+        review.unusual.sort_by_cached_key(|unusual| (!unusual.is_grave(), unusual.clone()));
+        let mut changes: BTreeMap<usize, Vec<(u64, Change)>> = BTreeMap::new();
+        for (lot, some, omitted) in self.changes.finish() {
+            changes.entry(lot.place).or_default().extend(some);
+            if let Some(state) = review.states.get_mut(lot.place) {
+                state.changes_omitted += omitted;
+            }
+        }
+        for (state, mut some) in changes {
+            some.sort_by_key(|(came, _)| *came);
+            if let Some(state) = review.states.get_mut(state) {
+                state.changes = some.into_iter().map(|(_, change)| change).collect();
+            }
+        }
+    }
 }
 
 struct Work<'a> {
@@ -106,7 +168,7 @@ struct Work<'a> {
     review: Review,
     states: std::slice::Iter<'a, CarriedState>,
     open: Option<Open>,
-    room: Room,
+    chosen: Chosen,
     largest: Vec<Large>,
     moves: Moves,
 }
@@ -118,12 +180,7 @@ struct Open {
     evidence: bool,
     signers: Vec<Signer>,
     group: Group,
-    /// The last line of the delta, with whether it was added.
-    last: (bool, String),
-    /// Paths that have other bytes than before, with the digest that they have now.
-    replaced_files: Vec<(String, String)>,
-    /// Digests of packages that are named as replaced.
-    replaced: BTreeSet<String>,
+    files: Files,
 }
 
 impl Open {
@@ -145,9 +202,7 @@ impl Open {
             evidence: false,
             signers: Vec::new(),
             group: Group::default(),
-            last: (false, String::new()),
-            replaced_files: Vec::new(),
-            replaced: BTreeSet::new(),
+            files: Files::default(),
         }
     }
 }
@@ -170,7 +225,7 @@ impl<'a> Work<'a> {
             review,
             states: manifest.states.iter(),
             open: None,
-            room: Room { changes: CHANGES, text: TEXT_BYTES, advisories: ADVISORIES },
+            chosen: Chosen::new(),
             largest: Vec::new(),
             moves: Moves::default(),
         }
@@ -211,40 +266,28 @@ impl<'a> Work<'a> {
     }
 
     fn first(&mut self, line: &str) -> Result<(), TransferError> {
+        let bundle = self.manifest.name()?;
         let Some(open) = self.open.as_mut().filter(|open| !open.evidence) else { return Ok(()) };
         let repository = || open.state.repository.parse().ok();
         let unlisted = |source| match repository() {
             Some(repository) => TransferError::Unlisted { repository, source: Box::new(source) },
             None => TransferError::Unwritten { why: "a repository's name is none" },
         };
-        let header = Header::parse_first_line(line)
-            .map_err(|_| TransferError::Unwritten { why: "the first line of a state is none" })?;
+        let contradiction = |what| TransferError::Contradiction { bundle: bundle.clone(), what };
+        let header =
+            Header::parse_first_line(line).map_err(|_| contradiction("the first line of a state"))?;
+        let told = (open.state.format.as_str(), open.state.mode.as_str());
+        if (header.format.name(), header.mode.name()) != told {
+            return Err(contradiction("format or mode of a state"));
+        }
         open.format = Some(formats::from_header(&header).map_err(unlisted)?);
         Ok(())
     }
 
-    /// Counts files that come and go, and finds those that have other bytes under the same path.
     fn edit(&mut self, added: bool, line: &str) {
-        let Some(open) = self.open.as_mut().filter(|open| !open.evidence) else { return };
-        let Some(bytes) = payload(line) else { return };
-        if added {
-            open.state.files_in += 1;
-            open.state.bytes_in = open.state.bytes_in.saturating_add(bytes);
-        } else {
-            open.state.files_out += 1;
+        if let Some(open) = self.open.as_mut().filter(|open| !open.evidence) {
+            open.files.edit(&mut open.state, added, line);
         }
-        let subject = manifest::subject(line);
-        if open.last.0 != added && manifest::subject(&open.last.1) == subject {
-            // the same path stands on both sides: it changes, and does not go
-            open.state.files_out = open.state.files_out.saturating_sub(1);
-            let now = if added { line } else { open.last.1.as_str() };
-            let (old, new) = (field(line, 2), field(&open.last.1, 2));
-            if open.state.current && old != new && open.replaced_files.len() < UNUSUAL {
-                let path = field(line, 1).unwrap_or_default().to_owned();
-                open.replaced_files.push((path, field(now, 2).unwrap_or_default().to_owned()));
-            }
-        }
-        open.last = (added, line.to_owned());
     }
 
     fn line(&mut self, line: &ReviewLine) -> Result<(), TransferError> {
@@ -262,22 +305,27 @@ impl<'a> Work<'a> {
                 if open.group.is_other(&package.group) {
                     self.end_group();
                 }
-                let taken = self.open.as_mut().is_none_or(|open| open.group.take(*side, package));
-                if taken {
-                    Ok(())
-                } else {
-                    Err(TransferError::Unwritten { why: "a group has too many packages" })
+                let Some(open) = &mut self.open else { return Ok(()) };
+                if open.group.take(*side, package) {
+                    return Ok(());
                 }
+                let (bundle, repository) = (self.manifest.name()?, open.state.repository.clone());
+                Err(TransferError::LargeGroup { bundle, repository })
+            }
+            ReviewLine::File(side, file) => {
+                open.files.listed(&mut open.state, *side, file);
+                Ok(())
             }
             ReviewLine::Advisory(advisory) => {
                 let text =
                     advisory.title.len() + advisory.references.iter().map(|r| r.len() + 16).sum::<usize>();
-                if self.room.advisories == 0 || self.room.text < text {
+                let (count, room) = &mut self.chosen.advisories;
+                if *count == 0 || *room < text {
                     open.state.advisories_omitted += 1;
                     return Ok(());
                 }
-                self.room.advisories -= 1;
-                self.room.text -= text;
+                *count -= 1;
+                *room -= text;
                 open.state.advisories.push(AdvisoryRow {
                     id: advisory.id.clone(),
                     kind: advisory.kind.clone(),
@@ -295,7 +343,7 @@ impl<'a> Work<'a> {
         let Some(open) = &mut self.open else { return };
         let Some(format) = &open.format else { return };
         let group = std::mem::take(&mut open.group);
-        let replaced = &mut open.replaced;
+        let files = &mut open.files;
         let state = &mut open.state;
         let (number, current) = (self.review.states.len(), state.current);
         group.changes(format.as_ref(), &mut |row| {
@@ -304,28 +352,21 @@ impl<'a> Work<'a> {
             let change = row.change;
             if current {
                 self.moves.note(number, &change, row.old_sha256.as_ref(), row.new_sha256.as_ref());
+                if change.new.is_some() && !change.name.is_ascii() {
+                    let (repository, name) = (state.repository.clone(), change.name.clone());
+                    remember(&mut self.chosen, Unusual::OddName { repository, name });
+                }
                 if let Some(unusual) = unusual(&state.repository, &change, row.old_sha256) {
-                    if let Unusual::Replaced { new, .. } = &unusual
-                        && replaced.len() < UNUSUAL
-                    {
-                        replaced.insert(new.clone());
+                    if let Unusual::Replaced { old, new, .. } = &unusual {
+                        files.replaced(old, new);
                     }
-                    remember(&mut self.review, unusual);
+                    remember(&mut self.chosen, unusual);
                 }
             }
             if row.bytes > 0 {
                 large(&mut self.largest, &state.repository, &change, row.bytes);
             }
-            let text = change.name.len()
-                + change.architecture.len()
-                + [&change.old, &change.new].into_iter().flatten().map(String::len).sum::<usize>();
-            if self.room.changes == 0 || self.room.text < text {
-                state.changes_omitted += 1;
-                return;
-            }
-            self.room.changes -= 1;
-            self.room.text -= text;
-            state.changes.push(change);
+            self.chosen.change(number, change);
         });
     }
 
@@ -336,15 +377,13 @@ impl<'a> Work<'a> {
         (state.keys, state.proven) = (keys(&open.signers), proven(&state, &open.signers));
         if state.current {
             for unusual in of_signers(&state) {
-                remember(&mut self.review, unusual);
+                remember(&mut self.chosen, unusual);
             }
-            for (path, digest) in open.replaced_files {
-                // a package that was replaced is named already, by its version
-                if !open.replaced.contains(&digest) {
-                    let repository = state.repository.clone();
-                    remember(&mut self.review, Unusual::FileReplaced { repository, path });
-                }
+            let (unusual, omitted) = open.files.end(&state.repository);
+            for unusual in unusual {
+                remember(&mut self.chosen, unusual);
             }
+            self.review.unusual_omitted += omitted;
         }
         self.review.counts.add(&state.counts);
         self.review.states.push(state);
@@ -362,30 +401,19 @@ impl<'a> Work<'a> {
     fn end(mut self) -> Review {
         let names: Vec<String> = self.review.states.iter().map(|s| s.repository.clone()).collect();
         for moved in self.moves.found(&names) {
-            remember(&mut self.review, moved);
+            remember(&mut self.chosen, moved);
         }
-        self.review.unusual.sort_by_cached_key(|unusual| (!unusual.is_grave(), unusual.clone()));
+        self.chosen.fill(&mut self.review);
         self.review.largest = self.largest;
         self.review
     }
 }
 
 /// Adds something unusual, or counts it where there are too many.
-fn remember(review: &mut Review, unusual: Unusual) {
-    if review.unusual.len() < UNUSUAL { review.unusual.push(unusual) } else { review.unusual_omitted += 1 }
-}
-
-/// Returns the bytes of a line that lists a payload.
-fn payload(line: &str) -> Option<u64> {
-    let (head, role) = line.rsplit_once('\t')?;
-    if role != "payload" || !line.starts_with("file\t") {
-        return None;
-    }
-    head.rsplit_once('\t')?.1.parse().ok()
-}
-
-fn field(line: &str, number: usize) -> Option<&str> {
-    line.split('\t').nth(number)
+fn remember(chosen: &mut Chosen, unusual: Unusual) {
+    let text = serde_json::to_string(&unusual).map_or(0, |text| text.len());
+    let Lot { weight, rank, place } = unusual.lot();
+    chosen.unusual.push(Lot { weight, rank, place: place.to_owned() }, text, unusual);
 }
 
 /// Returns what is unusual about a change by itself.
@@ -417,70 +445,6 @@ fn large(largest: &mut Vec<Large>, repository: &str, change: &Change, size: u64)
     let at = largest.partition_point(|there| there.size >= size);
     largest.insert(at, this);
     largest.truncate(LARGEST);
-}
-
-/// Puts the keys together, each with all that it does.
-fn keys(signers: &[Signer]) -> Vec<Key> {
-    let mut keys: Vec<Key> = Vec::new();
-    for signer in signers {
-        let at = keys.iter().position(|key| key.fingerprint == signer.key.0).unwrap_or_else(|| {
-            let fingerprint = signer.key.0.clone();
-            let (metadata, packages, evidence) = (Since::Never, Since::Never, Since::Never);
-            keys.push(Key { fingerprint, metadata, packages, evidence });
-            keys.len() - 1
-        });
-        let Some(key) = keys.get_mut(at) else { continue };
-        let since = match signer.side {
-            Side::Base => Since::Gone,
-            Side::Both => Since::Before,
-            Side::New => Since::Now,
-        };
-        match signer.kind {
-            SignerKind::Key => key.evidence = since,
-            SignerKind::Packages => key.packages = since,
-            SignerKind::Signed => key.metadata = since,
-        }
-    }
-    keys.sort_by(|a, b| a.fingerprint.cmp(&b.fingerprint));
-    keys
-}
-
-fn proven(state: &StateReview, signers: &[Signer]) -> Proven {
-    let by = |kind| signers.iter().any(|s| s.kind == kind && s.side != Side::Base);
-    match (state.format.as_str(), state.mode.as_str()) {
-        (_, "hosted") => Proven::Own,
-        _ if by(SignerKind::Signed) => Proven::Signed,
-        _ if by(SignerKind::Packages) => Proven::Packages,
-        ("pypi", _) => Proven::Digests,
-        _ => Proven::Unsigned,
-    }
-}
-
-/// Returns what is unusual about upstream's signatures, and about the state as a whole.
-fn of_signers(state: &StateReview) -> Vec<Unusual> {
-    let repository = || state.repository.clone();
-    let only = |wanted: &dyn Fn(&Key) -> bool| -> Vec<String> {
-        state.keys.iter().filter(|key| wanted(key)).map(|key| key.fingerprint.clone()).collect()
-    };
-    let gone = only(&|key| key.metadata == Since::Gone);
-    let new = only(&|key| key.metadata == Since::Now);
-    let (signed_before, signed) =
-        (state.keys.iter().any(|k| k.metadata.was_before()), state.proven == Proven::Signed);
-    let mut found = Vec::new();
-    if signed_before && !signed {
-        found.push(Unusual::SignatureGone { repository: repository() });
-    } else if signed_before && !(gone.is_empty() && new.is_empty()) {
-        found.push(Unusual::KeyChanged { repository: repository(), gone, new });
-    }
-    if !state.incremental {
-        found.push(Unusual::NewRepository { repository: repository() });
-    }
-    match state.proven {
-        Proven::Unsigned if !signed_before => found.push(Unusual::Unsigned { repository: repository() }),
-        Proven::Digests => found.push(Unusual::DigestsOnly { repository: repository() }),
-        _ => {}
-    }
-    found
 }
 
 #[cfg(test)]

@@ -33,23 +33,7 @@ fn kind(path: &Path) -> &'static str {
 
 /// Names the files that no signature covers.
 pub(super) fn uncovered(dir: &Path, manifest: &Manifest) -> Result<Vec<String>, TransferError> {
-    let mut found = Vec::new();
-    for (name, path) in medium::entries(dir)? {
-        let inside: Option<&dyn Fn(&str) -> bool> = match name.as_str() {
-            seal::TRUST => Some(&|name| is_trust(name, manifest)),
-            seal::SIGNATURES => Some(&is_signature),
-            proof::DIRECTORY => Some(&|name| is_origin(name, manifest)),
-            _ => None,
-        };
-        match inside {
-            Some(known) if path.is_dir() => {
-                let names = medium::entries(&path)?.into_iter().map(|(inner, _)| inner);
-                found.extend(names.filter(|inner| !known(inner)).map(|inner| format!("{name}/{inner}")));
-            }
-            _ if is_covered(&name, manifest) => {}
-            _ => found.push(name),
-        }
-    }
+    let (_, found) = sorted(dir, manifest)?;
     let more = found.len().saturating_sub(LISTED);
     let mut notes: Vec<String> = found
         .iter()
@@ -60,6 +44,42 @@ pub(super) fn uncovered(dir: &Path, manifest: &Manifest) -> Result<Vec<String>, 
         notes.push(format!("nor are {more} more files"));
     }
     Ok(notes)
+}
+
+/// Lists the files that are part of a bundle, by their paths in its directory.
+pub(super) fn covered(dir: &Path, manifest: &Manifest) -> Result<Vec<String>, TransferError> {
+    let (mut covered, _) = sorted(dir, manifest)?;
+    let copies = dir.join(seal::COPY);
+    if manifest.parity.is_some() && copies.is_dir() {
+        let (second, _) = sorted(&copies, manifest)?;
+        covered.extend(second.into_iter().map(|name| format!("{}/{name}", seal::COPY)));
+    }
+    covered.retain(|name| medium::is_file(&dir.join(name)));
+    Ok(covered)
+}
+
+/// Sorts what lies in a bundle's directory into what is part of it and what is not.
+fn sorted(dir: &Path, manifest: &Manifest) -> Result<(Vec<String>, Vec<String>), TransferError> {
+    let (mut covered, mut others) = (Vec::new(), Vec::new());
+    for (name, path) in medium::entries(dir)? {
+        let inside: Option<&dyn Fn(&str) -> bool> = match name.as_str() {
+            seal::TRUST => Some(&|name| is_trust(name, manifest)),
+            seal::SIGNATURES => Some(&is_signature),
+            proof::DIRECTORY => Some(&|name| is_origin(name, manifest)),
+            _ => None,
+        };
+        match inside {
+            Some(known) if path.is_dir() => {
+                for (inner, _) in medium::entries(&path)? {
+                    let list = if known(&inner) { &mut covered } else { &mut others };
+                    list.push(format!("{name}/{inner}"));
+                }
+            }
+            _ if is_covered(&name, manifest) => covered.push(name),
+            _ => others.push(name),
+        }
+    }
+    Ok((covered, others))
 }
 
 fn is_covered(name: &str, manifest: &Manifest) -> bool {

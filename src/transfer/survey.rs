@@ -6,16 +6,19 @@
 //! out here.
 
 pub(super) mod compare;
+mod evidence;
+mod files;
 
 use std::io::{BufReader, Cursor};
 
 use chantal_bundle::index::review::{ListedPackage, ReviewLine, encode_advisory};
 use chantal_contract::{
-    Digest, Entry, Format, FormatError, Group, Key, Kind, Line, Measured, Mode, Name, NoProof, Policy,
-    RepoPath, State as _, Step, Want,
+    Digest, Format, FormatError, Group, Key, Kind, Line, Measured, Mode, Name, NoProof, Policy, RepoPath,
+    State as _, Step, Want,
 };
 use sha2::{Digest as _, Sha256};
 
+use self::files::{Files, Known};
 use super::{
     TransferError,
     lines::{LineSorter, SortedLines},
@@ -25,7 +28,7 @@ use crate::{
         self,
         replay::{Held, check, replay},
     },
-    store::{Holding, StateRef, Store, StoreError},
+    store::{StateRef, Store, StoreError},
     trust::Proof,
 };
 
@@ -76,8 +79,10 @@ pub(super) fn survey(
     let base = old.as_ref().map_or(0, |old| old.packages.count());
     tell(&ReviewLine::Begin { base, packages: new.packages.count() })?;
     signers.into_iter().try_for_each(|signer| tell(&ReviewLine::Signer(signer)))?;
-    let (old_packages, old_advisories) = old.map(|o| (o.packages, o.advisories)).unzip();
+    let (old_packages, old_rest) = old.map(|o| (o.packages, (o.files, o.advisories))).unzip();
+    let (old_files, old_advisories) = old_rest.unzip();
     compare::packages(new.format.as_ref(), old_packages, new.packages, tell)?;
+    compare::files(old_files, new.files, tell)?;
     compare::advisories(old_advisories, new.advisories, tell)
 }
 
@@ -85,36 +90,9 @@ pub(super) fn survey(
 struct Walked {
     format: Box<dyn Format>,
     packages: SortedLines,
+    /// Files that belong to no package and are no index that was read.
+    files: SortedLines,
     advisories: SortedLines,
-}
-
-/// Files by the beginning of the SHA-256 of their path, rising: of a million of them no more than 56 bytes each.
-struct Files(Vec<([u8; 16], Measured)>);
-
-impl Files {
-    /// Takes every file that a state has.
-    fn of(holding: &Holding<'_>) -> Result<Self, StoreError> {
-        let mut files = Vec::new();
-        holding.snapshot().each_line::<StoreError>(&mut |line| {
-            if let Line::File { path, entry: Entry::Present { measured, .. } } = line {
-                files.push((short(path), *measured));
-            }
-            Ok(())
-        })?;
-        files.sort_unstable_by_key(|(path, _)| *path);
-        Ok(Self(files))
-    }
-
-    fn get(&self, path: &RepoPath) -> Option<&Measured> {
-        let at = self.0.binary_search_by_key(&short(path), |(path, _)| *path).ok()?;
-        self.0.get(at).map(|(_, measured)| measured)
-    }
-}
-
-fn short(path: &RepoPath) -> [u8; 16] {
-    let digest = Digest::of(path.as_str().as_bytes());
-    let (head, _) = digest.as_bytes().split_at(16);
-    head.try_into().unwrap_or_default()
 }
 
 impl Walked {
@@ -135,20 +113,30 @@ impl Walked {
                 None => TransferError::Unlisted { repository, source },
             }
         };
+        let of_fault = |fault| match fault {
+            Fault::Store(source) => TransferError::Store(source),
+            Fault::Format(source) => refused(source),
+        };
         let format = formats::from_header(header).map_err(refused)?;
+        let files = Files::of::<Fault>(&holding).map_err(of_fault)?;
+        evidence::expect::<Fault>(store, state, &files).map_err(of_fault)?;
+        let listing = header.mode == Mode::Mirror;
         let mut walk = Walk {
             store,
             proof,
             format: format.as_ref(),
-            files: Files::of(&holding)?,
+            files: &files,
             packages: LineSorter::new(&store.root().join("tmp")),
             advisories: LineSorter::new(&store.root().join("tmp")),
-            listing: header.mode == Mode::Mirror,
+            listing,
             fault: None,
         };
-        if walk.listing || proof.is_some() {
+        if listing || proof.is_some() {
             let mut open = |path: &RepoPath| {
                 let found = holding.open(path)?;
+                if listing {
+                    files.note(path, Known::Told);
+                }
                 Ok(found.map(|(file, measured)| -> Held { (Box::new(file), measured) }))
             };
             let replayed = match proof {
@@ -160,19 +148,21 @@ impl Walked {
             if let Some(fault) = walk.fault.take() {
                 return Err(fault);
             }
-            replayed.map_err(|fault| match fault {
-                Fault::Store(source) => TransferError::Store(source),
-                Fault::Format(source) => refused(source),
-            })?;
+            replayed.map_err(of_fault)?;
         }
-        if !walk.listing {
+        if !listing {
             holding.snapshot().each_line::<TransferError>(&mut |line| match line {
-                Line::Pkg { key, files, .. } => walk.listed(key, files),
+                Line::Pkg { key, record, files } => {
+                    format.expect_key(key, files).map_err(refused)?;
+                    walk.listed(key, record, files)
+                }
                 _ => Ok(()),
             })?;
         }
         let (packages, advisories) = (walk.packages.finish()?, walk.advisories.finish()?);
-        Ok(Self { format, packages, advisories })
+        let mut rest = LineSorter::new(&store.root().join("tmp"));
+        files.rest(holding.snapshot(), &mut rest)?;
+        Ok(Self { format, packages, files: rest.finish()?, advisories })
     }
 }
 
@@ -198,7 +188,7 @@ struct Walk<'a> {
     store: &'a Store,
     proof: Option<&'a Proof>,
     format: &'a dyn Format,
-    files: Files,
+    files: &'a Files,
     packages: LineSorter,
     advisories: LineSorter,
     /// Whether the packages are those that the indexes list, and not lines of the manifest.
@@ -213,11 +203,29 @@ impl Walk<'_> {
                 for want in &package.files {
                     self.prove(want, What::Package)?;
                 }
-                let held = package.files.iter().map(|want| self.files.get(&want.path));
-                let line = line(package.group, package.key, held);
-                if self.listing { self.kept(|walk| walk.packages.push(&line)) } else { Ok(()) }
+                if !self.listing {
+                    return Ok(());
+                }
+                let mut line = PackageLine::new(package.group.stream, package.key);
+                for want in &package.files {
+                    line.add(&want.path, self.files.note(&want.path, Known::Told));
+                }
+                self.kept(|walk| walk.packages.push(&line.encode()))
             }
-            Step::File(want) => self.prove(&want, What::Other),
+            Step::File(want) => {
+                self.note(&want.path, Known::Listed);
+                self.prove(&want, What::Other)
+            }
+            Step::Unread(path) => {
+                self.note(&path, Known::Unread);
+                Ok(())
+            }
+            Step::Alias { path, target } => {
+                if self.listing {
+                    self.files.alias(&path, &target);
+                }
+                Ok(())
+            }
             Step::Advisory(advisory) => {
                 let line = encode_advisory(&advisory);
                 self.kept(|walk| walk.advisories.push(&line))
@@ -226,29 +234,41 @@ impl Walk<'_> {
         }
     }
 
+    /// Notes what an index says of a file; where packages are lines of the manifest, only those publish files.
+    fn note(&self, path: &RepoPath, known: Known) {
+        if self.listing {
+            self.files.note(path, known);
+        }
+    }
+
     /// Adds a package that a line of the manifest lists.
-    fn listed(&mut self, key: &Key, files: &[RepoPath]) -> Result<(), TransferError> {
-        let name = match self.format.kind() {
-            Kind::Apt => format!("{}:{}", key.name, key.architecture),
-            Kind::Rpm => format!("{}.{}", key.name, key.architecture),
-            Kind::Pypi | Kind::Helm | Kind::Apk => key.name.clone(),
-        };
-        let held = files.iter().map(|path| self.files.get(path));
-        let line = line(Group { name, stream: None }, key.clone(), held);
-        self.packages.push(&line)
+    fn listed(&mut self, key: &Key, record: &Digest, files: &[RepoPath]) -> Result<(), TransferError> {
+        let mut line = PackageLine::new(None, key.clone());
+        line.record = Some(*record);
+        for path in files {
+            line.add(path, self.files.note(path, Known::Told));
+        }
+        self.packages.push(&line.encode())
     }
 
     /// Holds a file against what a proved index promises of it, and its own signature against the site's keys.
     fn prove(&mut self, want: &Want, what: What) -> Result<(), FormatError> {
         let Some(proof) = self.proof else { return Ok(()) };
         // upstream did not have it, and nor does the collector
-        let Some(measured) = self.files.get(&want.path).copied() else { return Ok(()) };
+        let Some(measured) = self.files.get(&want.path) else { return Ok(()) };
         let signed = what == What::Package && proof.packages != Policy::Off;
         if want.expect.sha256().is_some() && !signed {
             return check(want, measured, &mut Cursor::new([]));
         }
         let file = match self.store.pool().open(&measured.sha256) {
             Ok(file) => file,
+            // a trial proved its bytes and did not keep them
+            Err(StoreError::Missing { .. }) if self.is_promised(&measured) => {
+                return match want.expect.sha256() {
+                    Some(_) => check(want, measured, &mut Cursor::new([])),
+                    None => Ok(()),
+                };
+            }
             Err(error) => return self.kept(|_| Err(error.into())),
         };
         let mut file = BufReader::with_capacity(1 << 16, file);
@@ -257,6 +277,11 @@ impl Walk<'_> {
             self.format.vet(&want.path, &mut file, proof)?;
         }
         Ok(())
+    }
+
+    /// Tells whether a file that is not here is taken to be.
+    fn is_promised(&self, measured: &Measured) -> bool {
+        self.store.pool().has(&measured.sha256).is_ok_and(|size| size == Some(measured.size))
     }
 
     /// Puts a fault of our own aside, since a walk can pass on only its own kind.
@@ -268,14 +293,52 @@ impl Walk<'_> {
     }
 }
 
-/// Writes a package: the digest of its first file that is there, and the bytes of all.
-fn line<'a>(group: Group, key: Key, held: impl Iterator<Item = Option<&'a Measured>>) -> String {
-    let (mut sha256, mut size) = (None, 0_u64);
-    for measured in held.flatten() {
-        sha256 = sha256.or(Some(measured.sha256));
-        size = size.saturating_add(measured.size);
+/// The line of a package in the making.
+struct PackageLine {
+    stream: Option<String>,
+    key: Key,
+    record: Option<Digest>,
+    files: Vec<(RepoPath, Option<Measured>)>,
+}
+
+impl PackageLine {
+    fn new(stream: Option<String>, key: Key) -> Self {
+        Self { stream, key, record: None, files: Vec::new() }
     }
-    ListedPackage { group, key, sha256, size }.encode()
+
+    fn add(&mut self, path: &RepoPath, measured: Option<Measured>) {
+        self.files.push((path.clone(), measured));
+    }
+
+    /// Writes the line: the digest of the only file, or else one of all that clients see of the package.
+    fn encode(self) -> String {
+        let Self { stream, key, record, files } = self;
+        let there = || files.iter().filter_map(|(_, measured)| *measured);
+        let size = there().fold(0_u64, |sum, measured| sum.saturating_add(measured.size));
+        let sha256 = match (files.as_slice(), record) {
+            ([(_, measured)], None) => measured.map(|m| m.sha256),
+            _ if there().next().is_none() => None,
+            _ => Some(whole(record, &files)),
+        };
+        let group = Group { name: key.name.clone(), stream };
+        ListedPackage { group, key, sha256, size }.encode()
+    }
+}
+
+/// Sums up a record and files: other bytes or another name of any of them give another digest.
+fn whole(record: Option<Digest>, files: &[(RepoPath, Option<Measured>)]) -> Digest {
+    let mut hash = Sha256::new();
+    let mut line = |text: String| hash.update(text + "\n");
+    if let Some(record) = record {
+        line(record.hex());
+    }
+    for (path, measured) in files {
+        line(match measured {
+            Some(Measured { sha256, size }) => format!("{path}\t{sha256}\t{size}"),
+            None => format!("{path}\t-\t-"),
+        });
+    }
+    Digest::from_bytes(hash.finalize().into())
 }
 
 #[cfg(test)]

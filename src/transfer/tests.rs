@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chantal_bundle::{Manifest, TrustDocument, parity::Percent};
+use chantal_bundle::{Manifest, TrustDocument, parity::Percent, trust::Link};
 use chantal_contract::{
     Digest, Entry, Fingerprint, Header, Key, Kind, Line, Mode, Name, RepoPath, Role, SiteName, SnapshotName,
 };
@@ -22,14 +22,23 @@ use crate::{
 
 mod again;
 mod approvals;
+mod backwards;
 mod by_hand;
 mod chains;
+mod documents;
+mod every_bit;
+mod forge;
 mod forged;
 mod hostile;
 mod journeys;
+mod news;
 mod receipts;
 mod repair;
+mod signatures;
+mod spreads;
 mod thefts;
+mod trials;
+mod views;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -40,7 +49,8 @@ fn name(text: &str) -> Name {
 }
 
 /// A site that asks nothing of its own.
-const RULELESS: Rules<'_> = Rules { policies: &|_, _| None, origins: &Demands::new() };
+const RULELESS: Rules<'_> =
+    Rules { policies: &|_, _| None, origins: &Demands::new(), unverifiable: &|_, _| None };
 
 fn site(text: &str) -> SiteName {
     SiteName::new(text).unwrap()
@@ -66,6 +76,7 @@ struct Side {
     store: Store,
     key: SiteKey,
     parity: Option<Percent>,
+    unchanged: Unchanged,
     /// Whom it exports to.
     to: SiteName,
 }
@@ -79,7 +90,7 @@ impl Side {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(&dir.path().join("store"), &site(named), at(0)).unwrap();
         let key = key(&dir.path().join("key"));
-        let side = Self { dir, store, key, parity: None, to: site("plant-7") };
+        let side = Self { dir, store, key, parity: None, unchanged: Unchanged::Skip, to: site("plant-7") };
         side.trust(&side);
         side
     }
@@ -95,21 +106,13 @@ impl Side {
     }
 
     fn accept(&self, document: TrustDocument) {
-        let batch = self.store.pool().batch().unwrap();
-        let put = batch.put(&document.encode().unwrap()).unwrap();
-        batch.flush().unwrap();
-        let event = Event::Trusted {
-            collector: document.collector,
-            version: document.version,
-            document: put.sha256,
-            signatures: vec![],
-        };
-        self.store.journal().append(event, at(0)).unwrap();
+        let link = Link { document: document.encode().unwrap(), signatures: Vec::new() };
+        record(&self.store, None, &document, &link, at(0)).unwrap();
     }
 
     /// Records a state of a mirror with these files, proved by a page of evidence.
     fn state(&self, repository: &str, files: &[(&str, &[u8])], second: i64) -> StateRef {
-        let header = apt_header();
+        let header = plain_header();
         let batch = self.store.pool().batch().unwrap();
         let files: BTreeMap<&str, &[u8]> = files.iter().copied().collect();
         let before = self.newest(repository).map(|s| s.manifest);
@@ -139,19 +142,20 @@ impl Side {
 
     /// Records a filtered state of packages with records, each with one file.
     fn packages(&self, repository: &str, packages: &[(&str, &[u8])], second: i64) -> StateRef {
-        let header = Header { format: Kind::Pypi, layout: 1, mode: Mode::Filtered, options: pypi_options() };
+        let header = plain_header();
         let batch = self.store.pool().batch().unwrap();
         let mut records = self.store.packs().writer().unwrap();
         let mut lines = Vec::new();
         for (package, record) in packages {
-            let path = RepoPath::new(&format!("{package}.whl")).unwrap();
+            let file = format!("{package}-1-py3-none-any.whl");
+            let path = RepoPath::new(&format!("packages/{package}/{file}")).unwrap();
             let measured = batch.put(format!("wheel {package}").as_bytes()).unwrap();
             lines.push(Line::File {
                 path: path.clone(),
                 entry: Entry::Present { measured, role: Role::Payload },
             });
             let record = records.add(record).unwrap();
-            lines.push(Line::Pkg { key: Key::new(*package, "1", "any"), record, files: vec![path] });
+            lines.push(Line::Pkg { key: Key::new(*package, "1", file), record, files: vec![path] });
         }
         batch.flush().unwrap();
         records.commit().unwrap();
@@ -208,6 +212,7 @@ impl Side {
             repositories: &repositories,
             out,
             since: since.into(),
+            unchanged: self.unchanged,
             volume_size,
             parity: self.parity,
             after_write: AfterWrite::ReadBack,
@@ -247,7 +252,7 @@ impl Side {
     }
 
     fn import_with(&self, paths: &[PathBuf], origins: &Demands) -> Vec<Result<ImportOutcome, TransferError>> {
-        let rules = Rules { policies: &|_, _| None, origins };
+        let rules = Rules { policies: &|_, _| None, origins, unverifiable: &|_, _| None };
         match import(&self.store, paths, rules, at(200), &Silent) {
             Ok(outcomes) => outcomes,
             Err(error) => vec![Err(error)],
@@ -268,14 +273,9 @@ impl Side {
 }
 
 /// A state without indexes: one whose packages, where it has any, are lines of its manifest.
-fn apt_header() -> Header {
-    let options =
-        serde_json::json!({ "suites": ["stable"], "components": ["main"], "architectures": ["amd64"] });
-    Header { format: Kind::Apt, layout: 1, mode: Mode::Hosted, options }
-}
-
-fn pypi_options() -> serde_json::Value {
-    serde_json::json!({ "projects": ["requests"] })
+fn plain_header() -> Header {
+    let options = serde_json::json!({ "projects": ["requests"] });
+    Header { format: Kind::Pypi, layout: 1, mode: Mode::Filtered, options }
 }
 
 /// A collector and a receiver that trusts it.
@@ -283,6 +283,16 @@ fn sides() -> (Side, Side) {
     let (collector, receiver) = (Side::new("hq"), Side::new("plant-7"));
     receiver.trust(&collector);
     (collector, receiver)
+}
+
+/// Verifies a bundle that is believed.
+fn verified_at(side: &Side, paths: &[PathBuf]) -> Verification {
+    verify(&side.store, paths, &Silent).unwrap().pop().unwrap().unwrap()
+}
+
+/// Inspects a bundle that is believed.
+fn inspected(side: &Side, path: &Path) -> Inspection {
+    inspect(&side.store, &[path.into()]).unwrap().pop().unwrap().unwrap()
 }
 
 #[track_caller]

@@ -146,7 +146,6 @@ fn feed(
             return Ok(());
         }
     }
-    frames.finish()?;
     // An empty piece says that all is well; a channel that merely closes does not. Nobody may listen any more.
     let _ = pieces.send(Ok(Vec::new()));
     Ok(())

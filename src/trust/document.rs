@@ -4,7 +4,7 @@
 
 use chantal_bundle::{
     KeyFingerprint, Namespace, PublicKey, TrustDocument, TrustRole,
-    trust::{ChainError, Link, extend},
+    trust::{ChainError, Link, Revocation, extend},
 };
 use chantal_contract::{SiteName, limits::SIGNATURES};
 
@@ -79,6 +79,11 @@ impl TrustError {
                 let keys: Vec<String> = strangers.iter().map(ToString::to_string).collect();
                 Some(format!("it is signed by {}: is this the collector that was added by `chantal trust add`?", keys.join(", ")))
             }
+            Self::Chain(ChainError::Forked { .. }) => Some(
+                "if its key was added here after it had changed already, begin from what `chantal trust anchor` prints on the collector: \
+                 `chantal trust forget SITE`, then `chantal trust add FILE`. If not, somebody holds a root key who should not: trust neither"
+                    .into(),
+            ),
             Self::Key(error) => error.hint(),
             _ => None,
         }
@@ -103,9 +108,9 @@ pub fn sign_document(document: &TrustDocument, key: &SiteKey) -> Result<String, 
     Ok(sshsig::sign(key, Namespace::Trust, &document.encode()?)?)
 }
 
-/// Follows a trust chain beyond the accepted document; returns the new versions, all of which are to be recorded at once.
+/// Follows a trust chain beyond the accepted document to its end; returns the new versions.
 pub fn follow(accepted: &TrustDocument, links: &[Link]) -> Result<Vec<TrustDocument>, TrustError> {
-    Ok(extend(accepted, links, &Strict)?)
+    Ok(extend(accepted, links, &Strict).whole()?)
 }
 
 /// Checks the signatures over a bundle's manifest against the accepted trust document, before a byte of it is parsed.
@@ -117,6 +122,12 @@ pub fn admit(
     signatures: &[Vec<u8>],
 ) -> Result<Vec<PublicKey>, TrustError> {
     signers(document, TrustRole::Collector, Namespace::Bundle, manifest, signatures)
+}
+
+/// Refuses a key that a trust document revokes.
+pub fn expect_unrevoked(document: &TrustDocument, key: &KeyFingerprint) -> Result<(), TrustError> {
+    let revoked = |by: &Revocation| TrustError::Revoked { key: *key, version: by.version };
+    document.revocation(key).map_or(Ok(()), |by| Err(revoked(by)))
 }
 
 /// Returns the distinct keys of a role whose good signatures over `message` meet the role's threshold.
@@ -137,9 +148,7 @@ pub fn signers(
         match sshsig::verify(namespace, message, signature) {
             Ok(key) => {
                 let fingerprint = key.fingerprint();
-                if let Some(revocation) = document.revoked.iter().find(|r| r.key == fingerprint) {
-                    return Err(TrustError::Revoked { key: fingerprint, version: revocation.version });
-                }
+                expect_unrevoked(document, &fingerprint)?;
                 if document.keys_of(role).any(|k| *k == key) {
                     good.push(key);
                 } else {

@@ -153,6 +153,23 @@ fn only_the_catalog_speaks_sql_and_only_commands_print() {
 }
 
 #[test]
+fn what_decides_reads_no_clock() {
+    // who holds a lock is told with since when; the pool marks what is wanted again, for the grace of gc
+    let told = ["store/lock.rs", "store/pool.rs"];
+    for path in sources(&root().join("src")) {
+        let relative = path.strip_prefix(root().join("src")).unwrap().display().to_string();
+        let decides = ["transfer", "store", "trust", "publish", "formats", "config"]
+            .iter()
+            .any(|room| relative.starts_with(room));
+        if decides && !is_test(&path) && !told.contains(&relative.as_str()) {
+            for clock in ["SystemTime", "Timestamp::now", "Zoned::now", "Instant::now"] {
+                assert!(!code(&path).contains(clock), "{relative} reads a clock by `{clock}`");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_test_file_is_compiled() {
     let main = fs::read_to_string(root().join("tests/it/main.rs")).unwrap();
     for path in sources(&root().join("tests/it")) {

@@ -19,6 +19,13 @@ pub fn have(program: &str) -> bool {
     found
 }
 
+/// The real program, with nothing of this machine's configuration.
+pub fn chantal() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chantal"));
+    command.env_remove("CHANTAL_CONFIG").env_remove("RUST_LOG").env("LC_ALL", "C");
+    command
+}
+
 /// Runs a command to its end and returns what it said, whatever its exit status.
 pub fn run(command: &mut Command) -> Output {
     command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
@@ -34,6 +41,41 @@ pub fn ok(command: &mut Command) -> String {
         output.status
     );
     out.into_owned()
+}
+
+/// Runs a command under strace, with faults in what it does, to one file or to any; none where there is no strace.
+pub fn faulty(
+    plain: &Command,
+    file: Option<&Path>,
+    calls: &str,
+    faults: &[impl AsRef<str>],
+) -> Option<Output> {
+    if !have("strace") {
+        return None;
+    }
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("trace={calls}"));
+    if let Some(file) = file {
+        command.arg("-P").arg(file);
+    }
+    for fault in faults {
+        command.arg("-e").arg(format!("inject={}", fault.as_ref()));
+    }
+    command.arg(plain.get_program()).args(plain.get_args());
+    command.current_dir(plain.get_current_dir().unwrap());
+    Some(run(command.env_remove("CHANTAL_CONFIG").env("LC_ALL", "C").env("RUST_BACKTRACE", "0")))
+}
+
+/// Runs a script in a mount namespace of its own; none where there can be none.
+pub fn mounted(script: &str) -> Option<Output> {
+    let mut command = Command::new("unshare");
+    let output =
+        run(command.args(["-rm", "sh", "-c", script]).env_remove("CHANTAL_CONFIG").env("LC_ALL", "C"));
+    let missing = crate::world::text(&output).contains("unshare: ") || output.status.code() == Some(77);
+    if missing {
+        eprintln!("skipped: no mount namespace here: {}", crate::world::text(&output));
+    }
+    (!missing).then_some(output)
 }
 
 /// An `apt-get` whose every file lies under `root`, with one deb822 source.

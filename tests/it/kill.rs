@@ -156,6 +156,7 @@ fn import_killed_anywhere_converges() {
     let kept = |site: &Site| {
         let mut all = contents(&site.dir.join("store/pool/sha256"));
         all.extend(contents(&site.dir.join("store/manifests")));
+        all.extend(contents(&site.dir.join("store/packs")));
         all
     };
     let whole = kept(&reference);
@@ -164,7 +165,7 @@ fn import_killed_anywhere_converges() {
         assert_eq!(states(site), expected, "{at}");
         assert!(
             kept(site) == whole,
-            "{at}: pool or manifests are not byte for byte those of an undisturbed import"
+            "{at}: pool, manifests or packs are not byte for byte those of an undisturbed import"
         );
         let log = site.ok(["audit", "show", "--what", "imported"]);
         assert_eq!(log.lines().count(), 1, "{at}: {log}");

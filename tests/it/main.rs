@@ -12,18 +12,23 @@
 mod fixtures;
 
 mod airgap;
+mod anchor;
 mod architecture;
+mod beginnings;
 mod builders;
 mod clients;
 mod hostile_bundle;
 mod hostile_upstream;
 mod kill;
+mod media;
 mod reference;
 mod repair;
 mod review;
 mod served;
 mod specification;
+mod spread;
 mod store_faults;
 mod surface;
 mod trust;
+mod views;
 mod world;

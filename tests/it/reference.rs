@@ -109,3 +109,49 @@ fn every_example_says_how_it_is_tried() {
         }
     }
 }
+
+/// The tests that a page names as `FILE::NAME`.
+fn named_tests(page: &str) -> Vec<(String, String)> {
+    let words = page.split('`').filter_map(|word| word.split_once(".rs::"));
+    words.map(|(file, name)| (format!("{file}.rs"), name.to_owned())).collect()
+}
+
+#[test]
+fn every_test_that_a_page_names_is_there() {
+    let mut seen = 0;
+    for page in
+        ["README.md", "docs/decisions.md", "docs/design.md", "docs/bundle-format.md", "docs/performance.md"]
+    {
+        for (file, name) in named_tests(&fs::read_to_string(root().join(page)).unwrap()) {
+            let code =
+                fs::read_to_string(root().join(&file)).unwrap_or_else(|e| panic!("{page}: {file}: {e}"));
+            let declared =
+                code.split(&format!("fn {name}(")).next().filter(|before| before.len() < code.len());
+            // what stands above it, back to the end of what comes before
+            let above = declared.and_then(|before| before.rsplit("\n\n").next());
+            assert!(
+                above.is_some_and(|lines| lines.contains("test]")),
+                "{page}: there is no test {file}::{name}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 100, "only {seen} tests are named");
+}
+
+#[test]
+fn every_row_of_what_is_refused_names_a_test() {
+    let page = fs::read_to_string(root().join("docs/decisions.md")).unwrap();
+    let mut rows = 0;
+    for section in
+        ["## What clients refuse, and what holds it", "## What a bundle survives, and what holds it"]
+    {
+        let text = page.split(section).nth(1).unwrap_or_else(|| panic!("there is no section `{section}`"));
+        let text = text.split("\n## ").next().unwrap();
+        for row in text.lines().filter(|line| line.starts_with("| ") && !line.contains("what holds it")) {
+            assert!(!named_tests(row).is_empty(), "no test holds: {row}");
+            rows += 1;
+        }
+    }
+    assert!(rows > 60, "only {rows} rows");
+}

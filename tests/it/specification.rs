@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     clients::have,
+    fixtures::pypi::Wheel,
     world::{Site, World, bundle, contents, copy, text},
 };
 
@@ -93,4 +94,29 @@ fn bundles_of_version_1_stay_readable() {
     let wheel = "packages/hello-world/hello_world-1.1-py3-none-any.whl";
     assert!(plant.published("wheels").join(wheel).is_file());
     assert!(plant.published("tools").join("repodata/repomd.xml.asc").is_file());
+}
+
+#[test]
+#[ignore = "writes the bundles of tests/fixtures/bundle-v1 anew, signed by a key that nobody has afterwards"]
+fn the_bundles_of_version_1_are_written() {
+    let mut world = World::with_files();
+    let url = format!("file://{}", world.upstreams.dir.display());
+    let configuration =
+        world.upstreams.configuration(&url).replace("[debian, tools, wheels]", "[tools, wheels], every: 30d");
+    world.hq.configure("collector", "hq", &configuration);
+    world.hq.ok(["sync"]);
+    let media = world.dir.path().join("media");
+    fs::create_dir(&media).unwrap();
+    let out = media.to_str().unwrap();
+    world.hq.ok(["export", "--to", "plant-7", "--since", "none", "--parity", "10%", "--out", out]);
+    world.upstreams.pypi.add(Wheel::new("hello-world", "1.1").requires("greeting>=1"));
+    world.upstreams.publish();
+    let written = [bundle(&media, 1), world.deliver(2)];
+    fs::copy(world.dir.path().join("hq.pub"), vectors().join("hq.pub")).unwrap();
+    for (sequence, written) in (1..).zip(written) {
+        let former = vectors().join(written.file_name().unwrap());
+        let _ = fs::remove_dir_all(&former);
+        copy(&written, &former);
+        assert_eq!(bundle(&vectors(), sequence), former);
+    }
 }

@@ -247,7 +247,9 @@ pub(crate) fn drive(
                     outcome.tree.insert(path.to_string(), bytes.expect("an alias of a fed file"));
                 }
                 Step::Notice(notice) => outcome.notices.push(format!("{}: {}", notice.path, notice.text)),
-                Step::Document(..) | Step::Advisory(_) | Step::Derived { .. } => panic!("{step:?}"),
+                Step::Document(..) | Step::Advisory(_) | Step::Derived { .. } | Step::Unread(_) => {
+                    panic!("{step:?}")
+                }
             }
             Ok(())
         };

@@ -249,6 +249,9 @@ impl<'a> AptWalk<'a> {
         match content {
             // of several compressions one is read; of the others it is enough that the same text comes out
             Content::Packages | Content::Sources if again => {
+                if !plain.as_ref().is_some_and(Expect::is_proof) {
+                    out(Step::Unread(want.path.clone()))?;
+                }
                 read_open(&mut body, &want.path, plain, |reader| {
                     let drained = io::copy(reader, &mut io::sink()).map(drop);
                     drained.map_err(|source| FormatError::Decode { file: want.path.clone(), source })

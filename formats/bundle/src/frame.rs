@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read, Write};
 
 use chantal_contract::limits::FRAME_BYTES;
-use zstd::zstd_safe::CParameter;
+use zstd::stream::raw::{self, CParameter, DParameter, Operation as _};
 
 use crate::cells::CheckedCells;
 
@@ -85,41 +85,104 @@ fn store(content: &[u8], out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The content of a volume's frames, read from checked cells only.
+/// The first byte of a frame's magic number. Skippable frames begin with another one, and so do those of formats before RFC 8878.
+const MAGIC: u8 = 0x28;
+
+/// Opens frames one after the other, and nothing else: whatever could hide between them was reviewed by nobody.
+pub(crate) struct FrameReader<R> {
+    decoder: raw::Decoder<'static>,
+    input: R,
+    /// The most bytes that a frame may hold.
+    most: u64,
+    /// How many the current one gave so far.
+    given: u64,
+    /// Whether a frame was begun and has not ended.
+    within: bool,
+}
+
+impl<R: BufRead> FrameReader<R> {
+    /// Begins at the first frame; windows are at most `1 << window_log` bytes.
+    pub fn new(input: R, window_log: u32, most: u64) -> io::Result<Self> {
+        let mut decoder = raw::Decoder::new()?;
+        decoder.set_parameter(DParameter::WindowLogMax(window_log))?;
+        Ok(Self { decoder, input, most, given: 0, within: false })
+    }
+}
+impl<R: BufRead> Read for FrameReader<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let input = self.input.fill_buf()?;
+            if !self.within {
+                match input.first() {
+                    None => return Ok(0),
+                    Some(&MAGIC) => (self.within, self.given) = (true, 0),
+                    Some(_) => return Err(invalid("something else than a zstd frame")),
+                }
+            }
+            let cut = input.is_empty();
+            let done = self.decoder.run_on_buffers(input, out)?;
+            self.input.consume(done.bytes_read);
+            self.within = done.remaining != 0;
+            self.given += done.bytes_written as u64;
+            if self.given > self.most {
+                return Err(invalid("a zstd frame that holds more than one may"));
+            }
+            if done.bytes_written > 0 {
+                return Ok(done.bytes_written);
+            }
+            if cut && self.within {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a zstd frame that ends too early"));
+            }
+        }
+    }
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// The content of a volume's frames, read from checked cells only; it ends where the last cell does, which was checked then.
 pub struct Frames<R: Read> {
-    decoder: zstd::stream::read::Decoder<'static, CheckedCells<R>>,
+    opened: FrameReader<CheckedCells<R>>,
 }
 
 impl<R: Read> Frames<R> {
     /// Begins at the first byte of a volume.
     pub fn new(cells: CheckedCells<R>) -> io::Result<Self> {
-        let mut decoder = zstd::stream::read::Decoder::with_buffer(cells)?;
-        decoder.window_log_max(WINDOW_LOG)?;
-        Ok(Self { decoder })
-    }
-
-    /// Checks the cells that no frame reached; to be called once the content has ended.
-    pub fn finish(self) -> io::Result<()> {
-        let mut cells = self.decoder.finish();
-        if cells.fill_buf()?.is_empty() {
-            Ok(())
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidData, "something follows the last frame"))
-        }
+        Ok(Self { opened: FrameReader::new(cells, WINDOW_LOG, FRAME_BYTES)? })
     }
 }
 impl<R: Read> Read for Frames<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.decoder.read(out)
+        self.opened.read(out)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
+    /// A frame around blocks, under a descriptor and the fields that it announces: RFC 8878 §3.1.1.
+    pub(crate) fn frame(fields: &[u8], blocks: &[(u32, u32, &[u8])]) -> Vec<u8> {
+        let mut bytes = [&[0x28, 0xb5, 0x2f, 0xfd][..], fields].concat();
+        for (n, (kind, size, content)) in blocks.iter().enumerate() {
+            let header = u32::from(n + 1 == blocks.len()) | kind << 1 | size << 3;
+            bytes.extend(&header.to_le_bytes()[..3]);
+            bytes.extend(*content);
+        }
+        bytes
+    }
+
+    /// A block that is stored.
+    pub(crate) const RAW: u32 = 0;
+    /// A block of one byte, many times.
+    pub(crate) const REPEATED: u32 = 1;
+
     /// Bytes that nothing compresses.
-    pub(crate) fn noise(length: usize) -> Vec<u8> {
+    fn noise(length: usize) -> Vec<u8> {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut bytes = Vec::with_capacity(length + 8);
         while bytes.len() < length {

@@ -106,6 +106,11 @@ impl fmt::Debug for PublicKey {
 pub struct KeyFingerprint([u8; 32]);
 
 impl KeyFingerprint {
+    /// Hashes a trust document's bytes, to be compared by people as the fingerprint of a key is.
+    pub fn of_document(bytes: &[u8]) -> Self {
+        Self(*Digest::of(bytes).as_bytes())
+    }
+
     /// Returns 16 hexadecimal digits, for names of files; two keys may share them.
     pub fn short(&self) -> String {
         let mut digits = hex(&self.0);

@@ -187,6 +187,26 @@ mod tests {
             ..proof()
         };
         assert!(document.encode().is_err());
+        let mut manifest = Proof { manifest: vec![b'm'; BUNDLE_MANIFEST_BYTES], ..proof() };
+        assert!(manifest.encode().is_ok());
+        manifest.manifest.push(b'm');
+        assert!(matches!(manifest.encode(), Err(ProofError::Rule("the manifest is too long"))));
+        // a text inside a text may be twice as long
+        manifest.manifest = vec![b'"'; BUNDLE_MANIFEST_BYTES];
+        assert!(manifest.encode().is_ok());
+        let quotes = Link { document: vec![b'"'; TRUST_BYTES], signatures: Vec::new() };
+        manifest.trust = vec![quotes; 17];
+        assert!(matches!(manifest.encode(), Err(ProofError::Json(JsonError::TooLong { .. }))));
+        assert!(matches!(
+            Proof::parse(&vec![b' '; PROOF_BYTES + 1]),
+            Err(ProofError::Json(JsonError::TooLong { .. }))
+        ));
+        let text = String::from_utf8(proof().encode().unwrap()).unwrap();
+        let swapped = text.replace("one", "x").replace("two", "one").replace("\"x", "\"two");
+        assert!(
+            matches!(Proof::parse(swapped.as_bytes()), Err(ProofError::Rule("signatures do not rise"))),
+            "{swapped}"
+        );
         let other = String::from_utf8(proof().encode().unwrap()).unwrap().replacen(
             "\"chantal-origin\": 1",
             "\"chantal-origin\": 2",

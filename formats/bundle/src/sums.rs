@@ -90,5 +90,9 @@ mod tests {
             assert!(parse(&bad).is_err(), "{bad}");
         }
         parse(&format!("{hex}  {}\n", "a".repeat(PATH_BYTES))).unwrap();
+        let many =
+            |count: usize| (0..count).fold(String::new(), |text, n| text + &format!("{hex}  {n:08}\n"));
+        assert_eq!(parse(&many(ENTRIES)).unwrap().len(), ENTRIES);
+        assert!(parse(&many(ENTRIES + 1)).is_err());
     }
 }

@@ -14,7 +14,7 @@ use chantal_contract::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use chain::{ChainError, Link, extend};
+pub use chain::{ChainError, Extension, Link, extend};
 pub use change::{Change, ChangeError};
 
 use crate::{
@@ -199,10 +199,14 @@ impl TrustDocument {
         count >= self.threshold(role) as usize
     }
 
+    /// Returns the revocation of a key, if it was revoked.
+    pub fn revocation(&self, key: &KeyFingerprint) -> Option<&Revocation> {
+        self.revoked.iter().find(|r| r.key == *key)
+    }
+
     /// Tells whether a key was revoked.
     pub fn is_revoked(&self, key: &PublicKey) -> bool {
-        let fingerprint = key.fingerprint();
-        self.revoked.iter().any(|r| r.key == fingerprint)
+        self.revocation(&key.fingerprint()).is_some()
     }
 
     fn check(&self) -> Result<(), TrustError> {

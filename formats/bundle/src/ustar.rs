@@ -77,7 +77,7 @@ pub fn parse(block: &[u8; BLOCK]) -> Result<(MemberName, u64), HeaderError> {
         std::str::from_utf8(text).ok()
     };
     let name: MemberName = text(0, 100).and_then(|t| t.parse().ok()).ok_or(HeaderError::Name)?;
-    let size = text(124, 12).filter(|t| t.len() == 11).and_then(|t| u64::from_str_radix(t, 8).ok());
+    let size = text(124, 12).and_then(|t| u64::from_str_radix(t, 8).ok());
     let size = size.ok_or(HeaderError::Size)?;
     if header(&name, size).as_ref() == Some(block) { Ok((name, size)) } else { Err(HeaderError::Form) }
 }

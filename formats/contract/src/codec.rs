@@ -206,6 +206,38 @@ mod tests {
     }
 
     #[test]
+    fn decoders_take_so_much_memory_and_no_more() {
+        // RFC 8878 §3.1.1.1.2: the exponent of the window less ten, then eighths of it; a stored block of one byte
+        let frame = |window: u8| [&[0x28, 0xb5, 0x2f, 0xfd, 0, window][..], &[9, 0, 0], b"x"].concat();
+        let most = u8::try_from(ZSTD_WINDOW_LOG - 10).unwrap() << 3;
+        for (window, fits) in [(most - 1, true), (most, true), (most + 1, false), (0xff, false)] {
+            let read = unpacked(Codec::Zstd, &frame(window), 1);
+            assert_eq!(read.is_ok(), fits, "window descriptor {window:#04x}: {read:?}");
+        }
+        // the .xz format, §5.3.1: a dictionary of 2 or 3 times a power of two, in the block's header behind the stream's twelve bytes
+        let small = packed(Codec::Xz, b"x");
+        assert_eq!(small[12..16], [2, 0, 0x21, 1], "a block header of twelve bytes, one filter, LZMA2");
+        let dictionary = |bits: u8| {
+            let mut other = small.clone();
+            other[16] = bits;
+            let mut sum = flate2::Crc::new();
+            sum.update(&other[12..20]);
+            other[20..24].copy_from_slice(&sum.sum().to_le_bytes());
+            other
+        };
+        let bits =
+            |bytes: u64| (0..40_u8).rfind(|b| (2 | u64::from(b & 1)) << (b / 2 + 11) <= bytes).unwrap();
+        // what a dictionary as large as the limit takes beside itself passes the limit
+        let most = bits(XZ_MEMORY) - 1;
+        for (bits, fits) in
+            [(most - 1, true), (most, true), (most + 1, false), (most + 2, false), (40, false)]
+        {
+            let read = unpacked(Codec::Xz, &dictionary(bits), 1);
+            assert_eq!(read.is_ok(), fits, "dictionary {bits}: {read:?}");
+        }
+    }
+
+    #[test]
     fn stops_a_bomb_by_its_ratio() {
         // 256 MiB of zeros; xz, zstd and bzip2 pack them more than 2000:1, gzip cannot pass 1032:1
         for codec in [Codec::Xz, Codec::Zstd, Codec::Bzip2] {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     error::FormatError,
-    package::{Package, Version},
+    package::{Key, Package, Version},
     path::RepoPath,
     proof::{Fingerprint, Signer, Verifier},
     tree::{Place, SetUp, State, Tree},
@@ -42,6 +42,22 @@ impl Kind {
             Self::Helm => "helm",
             Self::Apk => "apk",
         }
+    }
+
+    /// Returns the architecture whose packages a client of every other one takes as well, where the format keeps
+    /// architectures apart.
+    pub const fn neutral(self) -> Option<&'static str> {
+        match self {
+            Self::Apt => Some("all"),
+            Self::Rpm => Some("noarch"),
+            Self::Pypi | Self::Helm | Self::Apk => None,
+        }
+    }
+
+    /// Returns what a client of an architecture chooses a package's newest version within; one and the same where the format
+    /// keeps none apart.
+    pub const fn track(self, architecture: &str) -> &str {
+        if self.neutral().is_some() { architecture } else { "" }
     }
 
     /// Reads a format's options as a snapshot's header holds them.
@@ -125,6 +141,13 @@ pub trait Format: Send + Sync {
         file: &mut dyn ReadSeek,
         proof: &dyn Verifier,
     ) -> Result<Vec<Fingerprint>, FormatError>;
+
+    /// Refuses a `pkg` line whose key is not what its files' names say; formats whose indexes list their packages have no such
+    /// lines and accept.
+    fn expect_key(&self, key: &Key, files: &[RepoPath]) -> Result<(), FormatError> {
+        let _ = (key, files);
+        Ok(())
+    }
 
     /// Reads a package file and returns it with the record that an index would hold.
     fn inspect(&self, name: &RepoPath, file: &mut dyn ReadSeek) -> Result<(Package, Vec<u8>), FormatError>;

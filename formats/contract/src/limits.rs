@@ -141,6 +141,12 @@ pub const BLOB_PARTS: u32 = 9_999;
 pub const BUNDLE_INDEX_BYTES: u64 = 16 << 30;
 /// Bytes of a bundle's index after decompression.
 pub const BUNDLE_INDEX_OPEN_BYTES: u64 = 256 << 30;
+/// Lines that name a key of upstream in the review of one state.
+pub const SIGNERS: usize = 512;
+/// Bytes of one group of packages in the review of one state: those of each package's key, and [`GROUP_PACKAGE_BYTES`] for it.
+pub const GROUP_BYTES: usize = 64 << 20;
+/// Bytes that a package of a group counts beside those of its key.
+pub const GROUP_PACKAGE_BYTES: usize = 256;
 /// Bytes of a bundle's `review.json`.
 pub const REVIEW_JSON_BYTES: u64 = 256 << 20;
 /// Bytes of a bundle's `REVIEW.html`.

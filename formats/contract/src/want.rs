@@ -196,6 +196,9 @@ pub enum Step<'a> {
         /// Its bytes.
         bytes: &'a [u8],
     },
+    /// A file that was fed, tells clients of packages, and was not read, since another one tells of the same
+    /// (`primary_zck` beside `primary`).
+    Unread(RepoPath),
     /// Something a person should know.
     Notice(Notice),
 }

@@ -15,6 +15,7 @@ use chantal_contract::{
 use serde_json::{Value, json};
 
 use crate::{
+    key,
     listing::{METADATA, PROVENANCE, SIGNATURE},
     name::Name,
     simple::Record,
@@ -43,7 +44,7 @@ pub(crate) fn lay_out(state: &dyn State, tree: &mut dyn Tree) -> Result<(), Form
                 files.insert(path.clone(), (*measured, *role));
             }
             Line::Pkg { key, record, files: of_package } => {
-                let name = name(key, of_package)?;
+                let name = key::expect(key, of_package)?;
                 if page.as_ref().is_none_or(|page| page.name != name) {
                     projects.extend(page.take().map(|page| page.finish(tree)).transpose()?);
                     let status = statuses.remove(name.as_str());
@@ -77,14 +78,6 @@ fn write(tree: &mut dyn Tree, path: &str, text: &str) -> Result<(), FormatError>
     let path = RepoPath::new(path)
         .map_err(|source| FormatError::Option { option: path.to_owned(), why: source.to_string() })?;
     Ok(tree.write(&path, format!("{text}\n").as_bytes())?)
-}
-
-fn name(key: &Key, files: &[RepoPath]) -> Result<Name, FormatError> {
-    let fault = || match files.first() {
-        Some(file) => FormatError::malformed(file, "key", "a normalised project name", &key.name),
-        None => FormatError::Option { option: key.to_string(), why: "the package has no file".into() },
-    };
-    Name::new(&key.name).filter(|name| name.as_str() == key.name).ok_or_else(fault)
 }
 
 fn parse(path: &RepoPath, record: &[u8]) -> Result<Record, FormatError> {

@@ -7,8 +7,8 @@
 use std::cmp::Ordering;
 
 use chantal_contract::{
-    Fingerprint, Format, FormatError, Kind, Mode, Package, Place, ReadSeek, RepoPath, SetUp, Signer, State,
-    Tree, Verifier, Version, Walk,
+    Fingerprint, Format, FormatError, Key, Kind, Mode, Package, Place, ReadSeek, RepoPath, SetUp, Signer,
+    State, Tree, Verifier, Version, Walk,
 };
 use jiff::Timestamp;
 
@@ -16,6 +16,7 @@ pub mod archive;
 pub mod environment;
 pub mod filename;
 pub mod inspect;
+mod key;
 mod lay_out;
 mod listing;
 pub mod marker;
@@ -101,6 +102,10 @@ impl Format for Pypi {
         _proof: &dyn Verifier,
     ) -> Result<Vec<Fingerprint>, FormatError> {
         Ok(Vec::new())
+    }
+
+    fn expect_key(&self, key: &Key, files: &[RepoPath]) -> Result<(), FormatError> {
+        key::expect(key, files).map(drop)
     }
 
     fn inspect(&self, name: &RepoPath, file: &mut dyn ReadSeek) -> Result<(Package, Vec<u8>), FormatError> {

@@ -176,6 +176,7 @@ impl<'a> RpmWalk<'a> {
                     Err(error) => Err(error),
                 }
             }
+            kind if is_twin(kind) => out(Step::Unread(file.clone())),
             _ => Ok(()),
         }
     }
@@ -375,6 +376,12 @@ fn verify(
         }
         Err(source) => refuse(source),
     }
+}
+
+/// Tells whether a kind of data says once more, in another form, what one that is read says: `primary_zck`, `primary_db`.
+fn is_twin(kind: &str) -> bool {
+    let read = ["primary", "prestodelta", "deltainfo", "updateinfo"];
+    read.iter().any(|read| kind.strip_prefix(read).is_some_and(|form| form.starts_with('_')))
 }
 
 fn emit_tree(file: &RepoPath, tree: treeinfo::Tree, out: Out<'_>) -> Result<(), FormatError> {

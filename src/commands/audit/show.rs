@@ -31,7 +31,7 @@ pub(super) struct Show {
 }
 
 /// The kinds of entries, as the journal names them.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "init",
     "state",
     "named",
@@ -43,6 +43,7 @@ const KINDS: [&str; 14] = [
     "imported",
     "approved",
     "trusted",
+    "forgotten",
     "published",
     "unpublished",
     "collected",
@@ -111,6 +112,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Imported { .. } => "imported",
         Event::Approved { .. } => "approved",
         Event::Trusted { .. } => "trusted",
+        Event::Forgotten { .. } => "forgotten",
         Event::Published { .. } => "published",
         Event::Unpublished { .. } => "unpublished",
         Event::Collected { .. } => "collected",
@@ -167,6 +169,9 @@ fn text(entry: &Entry, kind: &str) -> String {
         }
         Event::Trusted { collector, version, document, .. } => {
             format!("version {version} of the trust document of `{collector}`, {}", short(document))
+        }
+        Event::Forgotten { collector } => {
+            format!("the trust document of `{collector}`, and its place in the stream")
         }
         Event::Published { target, repository, name, state } => {
             let at = name.as_ref().map(|name| format!("@{name}")).unwrap_or_default();

@@ -45,14 +45,28 @@ pub struct Wish<'a> {
     pub yes: bool,
     pub key: Option<&'a Path>,
     pub out: Option<&'a Path>,
+    pub html: Option<&'a Path>,
 }
 
 /// Shows what a bundle changes, asks, and signs its manifest.
 pub fn approve(wish: &Wish<'_>, context: &Context) -> anyhow::Result<Ending> {
     let (config, store) = context.open()?;
     let looked = transfer::look(&store, wish.dir)?;
+    if let Some(path) = wish.html {
+        draw(&looked.review, path, context)?;
+    }
     if !context.printer.is_json() {
-        crate::commands::printer::print(&shown(&looked))?;
+        crate::commands::printer::print(&shown(&looked, wish.html))?;
+    }
+    if !looked.unseen.is_empty() {
+        context.printer.say(&format!(
+            "note: {} not in `{}`; what is shown here was read from the signed index",
+            is_not(&looked.unseen),
+            looked.path.display()
+        ));
+    }
+    if let Some(note) = &looked.strange_page {
+        context.printer.say(&format!("warning: {note}"));
     }
     if !wish.yes && !agreed(&looked)? {
         context.printer.say("not approved: nothing was signed");
@@ -98,7 +112,21 @@ pub fn approve(wish: &Wish<'_>, context: &Context) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
-fn shown(looked: &Looked) -> String {
+/// Draws the page of a review into a file.
+fn draw(review: &Review, path: &Path, context: &Context) -> anyhow::Result<()> {
+    let drawn = page::render(review).context("cannot draw the page")?;
+    fs::write(path, drawn).with_context(|| format!("cannot write `{}`", path.display()))?;
+    context.printer.say(&format!("the page is `{}`", path.display()));
+    Ok(())
+}
+
+/// Writes `` `a` is`` or `` `a` and `b` are``.
+fn is_not(files: &[&str]) -> String {
+    let quoted: Vec<String> = files.iter().map(|file| format!("`{file}`")).collect();
+    format!("{} {}", quoted.join(" and "), if files.len() == 1 { "is" } else { "are" })
+}
+
+fn shown(looked: &Looked, drawn: Option<&Path>) -> String {
     let mut lines = summary::lines(&looked.review);
     let by = match looked.approved.as_slice() {
         [] => "nobody yet".to_owned(),
@@ -108,7 +136,14 @@ fn shown(looked: &Looked) -> String {
         "approved  by {by}; the trust document asks for {}",
         count(u64::from(looked.needed), "approval")
     ));
-    lines.push(format!("page      {}", looked.path.join(REVIEW_HTML).display()));
+    lines.push(match drawn {
+        Some(path) => format!("page      {}", path.display()),
+        None if looked.strange_page.is_some() => {
+            "page      of another version: `--html FILE` draws one".into()
+        }
+        None if looked.unseen.contains(&REVIEW_HTML) => "page      not there: `--html FILE` draws it".into(),
+        None => format!("page      {}", looked.path.join(REVIEW_HTML).display()),
+    });
     lines.join("\n")
 }
 
@@ -121,7 +156,11 @@ fn agreed(looked: &Looked) -> anyhow::Result<bool> {
         )
         .into());
     }
-    complain(&format!("Approve {}? Its page says the same and more. Type `yes`:", looked.bundle));
+    let page = match looked.strange_page {
+        None => "Its page says the same and more; `--html FILE` draws it.",
+        Some(_) => "Go by what `--html FILE` draws, not by its page.",
+    };
+    complain(&format!("Approve {}? {page} Type `yes`:", looked.bundle));
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
     Ok(answer.trim() == "yes")
@@ -130,11 +169,9 @@ fn agreed(looked: &Looked) -> anyhow::Result<bool> {
 /// Shows what differs between two bundles.
 pub fn diff(old: &Path, new: &Path, html: Option<&PathBuf>, context: &Context) -> anyhow::Result<Ending> {
     let (_, store) = context.open()?;
-    let review = transfer::between(&store, old, new)?;
+    let review = transfer::between(&store, old, new, context.reporter.as_ref())?;
     if let Some(path) = html {
-        let drawn = page::render(&review).context("cannot draw the page")?;
-        fs::write(path, drawn).with_context(|| format!("cannot write `{}`", path.display()))?;
-        context.printer.say(&format!("the page is `{}`", path.display()));
+        draw(&review, path, context)?;
     }
     context.printer.show(&review, |review| {
         let mut lines = summary::lines(review);

@@ -8,7 +8,7 @@ use crate::{
     config::{Config, Site},
     report::human::{age, count, size, time},
     store::{Imported, Store},
-    transfer::{self, ExportRequest, Since},
+    transfer::{self, ExportRequest, News, Since},
 };
 
 /// A site that bundles go to.
@@ -40,6 +40,8 @@ struct Next {
     bundle: String,
     blobs: u64,
     bytes: u64,
+    /// The version of the trust document that is all there is to tell.
+    trust: Option<u32>,
 }
 
 /// How old the newest bundle of a collector is.
@@ -80,7 +82,7 @@ pub(super) fn outbound(
     let mut sites = Vec::new();
     for site in &config.sites {
         let exports = store.catalog().exports(Some(&site.name))?;
-        let receipt = store.catalog().acknowledged(&site.name)?;
+        let receipt = transfer::acknowledged_by(store, &site.name)?;
         let place = receipt.as_ref().map(|r| (r.epoch, r.sequence));
         let under_way = |e: &&crate::store::Exported| {
             e.epoch == epoch && place.is_none_or(|place| (e.epoch, e.sequence) > place)
@@ -108,6 +110,7 @@ fn next(site: &Site, store: &Store, context: &Context) -> anyhow::Result<Option<
         repositories: &site.repositories,
         out: std::path::Path::new("."),
         since: Since::Acknowledged,
+        unchanged: transfer::Unchanged::Skip,
         volume_size: site.volume_size.bytes(),
         parity: None,
         after_write: transfer::AfterWrite::Trust,
@@ -119,12 +122,14 @@ fn next(site: &Site, store: &Store, context: &Context) -> anyhow::Result<Option<
     // a site that cannot be exported to yet has no next bundle; `export` says why
     let Ok(Some(plan)) = transfer::plan_export(store, &request) else { return Ok(None) };
     let weight = transfer::weigh(store, &plan)?;
-    Ok(Some(Next { bundle: plan.bundle.to_string(), blobs: weight.blobs, bytes: weight.bytes }))
+    let trust = if let News::Trust { version } = plan.news { Some(version) } else { None };
+    Ok(Some(Next { bundle: plan.bundle.to_string(), blobs: weight.blobs, bytes: weight.bytes, trust }))
 }
 
 /// Says of every collector what came last, and whether the next is overdue.
 pub(super) fn inbound(store: &Store, now: Timestamp) -> anyhow::Result<Vec<Inbound>> {
-    let imports = store.catalog().imports(None)?;
+    let mut imports = store.catalog().imports(None)?;
+    imports.retain(|import| !import.closed);
     let mut newest: Vec<Imported> = Vec::new();
     for row in imports {
         newest.retain(|other| {
@@ -174,7 +179,13 @@ impl Outbound {
         }
         if let Some(next) = &self.next {
             let blobs = count(next.blobs, "blob");
-            lines.push(format!("  the next would be {}: {blobs} ({})", next.bundle, size(next.bytes)));
+            lines.push(match next.trust {
+                Some(version) => format!(
+                    "  the next would be {}: it has not heard of trust version {version}",
+                    next.bundle
+                ),
+                None => format!("  the next would be {}: {blobs} ({})", next.bundle, size(next.bytes)),
+            });
         }
         lines
     }

@@ -1,10 +1,7 @@
 //! `chantal trust show`: every trust document that was accepted.
 
-use chantal_bundle::{TrustDocument, TrustRole};
-use chantal_contract::{
-    SiteName,
-    limits::{SSHSIG_BYTES, TRUST_BYTES},
-};
+use chantal_bundle::TrustRole;
+use chantal_contract::{Digest, SiteName};
 use serde::Serialize;
 
 use crate::{
@@ -14,8 +11,8 @@ use crate::{
     },
     config::Role,
     report::table::Align::{Left, Right},
-    store::{Store, TrustedRow},
-    transfer::signers,
+    store::Store,
+    transfer::{links, signers},
 };
 
 #[derive(Serialize)]
@@ -89,37 +86,23 @@ pub(super) fn run(only: Option<&SiteName>, context: &Context) -> anyhow::Result<
     Ok(Ending::Done)
 }
 
-fn read(store: &Store, row: &TrustedRow) -> anyhow::Result<(Vec<u8>, TrustDocument)> {
-    let bytes = store.pool().read(&row.document, TRUST_BYTES as u64)?;
-    let document = TrustDocument::parse(&bytes)?;
-    Ok((bytes, document))
-}
-
 fn believed(store: &Store, collector: &SiteName) -> anyhow::Result<Option<Believed>> {
-    let rows = store.catalog().trusted(collector)?;
-    let Some(newest) = rows.last() else { return Ok(None) };
-    let (_, document) = read(store, newest)?;
-    let mut versions = Vec::new();
-    for row in &rows {
-        let (bytes, version) = read(store, row)?;
-        let mut signatures = Vec::new();
-        for signature in &row.signatures {
-            signatures.push(store.pool().read(signature, SSHSIG_BYTES as u64)?);
-        }
-        versions.push(Version {
-            number: version.version,
-            epoch: version.epoch.get(),
-            document: row.document.hex(),
-            signed: signers(&bytes, &signatures).map(|key| key.fingerprint().to_string()).collect(),
-        });
-    }
+    let links = links(store, collector)?;
+    let Some((newest, document)) = links.last() else { return Ok(None) };
+    let versions = links.iter().map(|(link, version)| Version {
+        number: version.version,
+        epoch: version.epoch.get(),
+        document: Digest::of(&link.document).hex(),
+        signed: signers(&link.document, &link.signatures).map(|key| key.fingerprint().to_string()).collect(),
+    });
+    let versions = versions.collect();
     let threshold = |role: TrustRole| Threshold { role: role.name(), keys: document.threshold(role) };
     Ok(Some(Believed {
         collector: collector.to_string(),
         own: collector == store.site(),
         version: document.version,
         epoch: document.epoch.get(),
-        document: newest.document.hex(),
+        document: Digest::of(&newest.document).hex(),
         keys: document
             .keys
             .iter()

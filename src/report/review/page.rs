@@ -3,10 +3,12 @@
 //! Every text of a package passes the template's escaping, and before that loses what could reorder or hide other text.
 //! The page's own policy allows the one style and the one script that it holds, by their digests, and no request at all.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use sha2::{Digest as _, Sha256};
 
-use super::{Change, Proven, Review, Since, StateReview, What};
+use super::{Change, Proven, Review, Since, StateReview, What, turns::Turns};
 use crate::report::human::{count, grouped, size};
 
 /// The version of the page's design: another text for the same review is another version.
@@ -20,14 +22,13 @@ const UNUSUAL: usize = 1_000;
 const ADVISORIES: usize = 5_000;
 /// Vulnerabilities that the page shows of one advisory.
 const REFERENCES: usize = 40;
-/// Bytes of text of packages that the page holds.
-const TEXT_BYTES: usize = 12 << 20;
+/// Bytes of text of the changes that the page shows.
+const ROW_BYTES: usize = 8 << 20;
+/// Bytes of text of the advisories that the page shows.
+const ADVISORY_BYTES: usize = 4 << 20;
 
 const STYLE: &str = include_str!("../../../templates/review.css");
 const SCRIPT: &str = include_str!("../../../templates/review.js");
-
-/// The kinds of changes, the gravest first.
-const KINDS: [What; 5] = [What::Downgraded, What::Replaced, What::Removed, What::Upgraded, What::Added];
 
 #[derive(Template)]
 #[template(path = "review.html")]
@@ -121,11 +122,11 @@ struct Row {
 /// Draws the page.
 pub fn render(review: &Review) -> Result<Vec<u8>, askama::Error> {
     let (grave, notes): (Vec<_>, Vec<_>) =
-        review.unusual.iter().take(UNUSUAL).partition(|unusual| unusual.is_grave());
+        review.foremost(UNUSUAL).into_iter().partition(|unusual| unusual.is_grave());
     let item =
         |unusual: &&super::Unusual| Item { heading: unusual.heading(), text: shown(&unusual.to_string()) };
     let hidden = review.unusual_omitted + review.unusual.len().saturating_sub(UNUSUAL) as u64;
-    let mut room = Room { rows: ROWS, advisories: ADVISORIES, text: TEXT_BYTES };
+    let mut room = Room { rows: chosen(review), advisories: ADVISORIES, text: ADVISORY_BYTES };
     let page = Page {
         policy: format!(
             "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
@@ -156,7 +157,7 @@ pub fn render(review: &Review) -> Result<Vec<u8>, askama::Error> {
         unusual_more: (hidden > 0).then(|| format!("And {} more: see review.json.", grouped(hidden))),
         bars: bars(review),
         largest: largest(review),
-        kinds: KINDS.map(What::name),
+        kinds: What::ALL.map(What::name),
         states: (1..).zip(&review.states).map(|(n, state)| State::new(n, state, &mut room)).collect(),
     };
     page.render().map(String::into_bytes)
@@ -207,7 +208,7 @@ fn bars(review: &Review) -> Vec<Bar> {
     let bar = |(number, state): (usize, &StateReview)| {
         let mut parts = Vec::new();
         let (mut x, mut words) = (0, Vec::new());
-        for what in KINDS.into_iter().rev() {
+        for what in What::ALL.into_iter().rev() {
             let found = of(&state.counts, what);
             if found > 0 {
                 // what is there is seen, however little it is
@@ -248,9 +249,42 @@ fn anchor(number: usize) -> String {
 
 /// What the page has left to show.
 struct Room {
-    rows: usize,
+    /// The rows of each state, by its number from 0: the gravest first.
+    rows: BTreeMap<usize, Vec<Row>>,
     advisories: usize,
+    /// Bytes of advisories.
     text: usize,
+}
+
+/// Chooses the changes that the page shows, of all states together.
+fn chosen(review: &Review) -> BTreeMap<usize, Vec<Row>> {
+    let mut turns = Turns::new(ROWS, ROW_BYTES);
+    for (n, state) in review.states.iter().enumerate() {
+        for change in &state.changes {
+            let texts =
+                [Some(&change.name), Some(&change.architecture), change.old.as_ref(), change.new.as_ref()];
+            let text = texts.into_iter().flatten().map(String::len).sum();
+            turns.push(change.lot(n), text, change);
+        }
+    }
+    let mut rows: BTreeMap<usize, Vec<Row>> = BTreeMap::new();
+    for (lot, changes, _) in turns.finish() {
+        rows.entry(lot.place).or_default().extend(changes.into_iter().map(Row::of));
+    }
+    rows
+}
+
+impl Row {
+    fn of(change: &Change) -> Self {
+        Self {
+            class: change.change.name(),
+            name: shown(&change.name),
+            architecture: shown(&change.architecture),
+            old: change.old.as_deref().map(shown).unwrap_or_default(),
+            new: change.new.as_deref().map(shown).unwrap_or_default(),
+            size: size(change.size),
+        }
+    }
 }
 
 impl State {
@@ -269,7 +303,7 @@ impl State {
         }
         tags.extend(state.names.iter().map(|name| format!("named {name}")));
         let mut more = Vec::new();
-        let rows = rows(state, room, &mut more);
+        let rows = rows(number.saturating_sub(1), state, room, &mut more);
         let advisories = advisories(state, room, &mut more);
         if rows.is_empty() && state.counts.all() == 0 {
             more.push("No package changes.".into());
@@ -319,13 +353,13 @@ fn facts(state: &StateReview) -> Vec<Fact> {
         Proven::Signed => {
             fact(
                 "Signature",
-                "The metadata are signed by upstream; verified by".into(),
+                "The collector says that it verified upstream's signature of the metadata, by".into(),
                 false,
                 keys(&|k| k.metadata.is_now()),
             );
         }
         Proven::Packages => {
-            let text = "The metadata are not signed; every package carries a good signature of one of".into();
+            let text = "The metadata are not signed; the collector says that every package carries a good signature of one of".into();
             fact("Signature", text, false, keys(&|k| k.packages.is_now()));
         }
         Proven::Unsigned => {
@@ -344,7 +378,12 @@ fn facts(state: &StateReview) -> Vec<Fact> {
     }
     let others = keys(&|k| k.packages.is_now() && !k.metadata.is_now());
     if !others.is_empty() && state.proven == Proven::Signed {
-        fact("Packages", "Every package carries a good signature of one of".into(), false, others);
+        fact(
+            "Packages",
+            "The collector says that every package carries a good signature of one of".into(),
+            false,
+            others,
+        );
     }
     if let Some(date) = &state.date {
         let until =
@@ -355,32 +394,17 @@ fn facts(state: &StateReview) -> Vec<Fact> {
     let goes =
         if state.files_out > 0 { format!("; {} go", count(state.files_out, "file")) } else { String::new() };
     fact("Files that come", format!("{comes}{goes}"), false, Vec::new());
+    if state.files_stray > 0 {
+        let text = format!("{} come that no index names", count(state.files_stray, "file"));
+        fact("Of no package", text, true, Vec::new());
+    }
     facts
 }
 
-fn rows(state: &StateReview, room: &mut Room, more: &mut Vec<String>) -> Vec<Row> {
-    let mut changes: Vec<&Change> = state.changes.iter().collect();
-    let rank = |what: What| KINDS.iter().position(|kind| *kind == what);
-    changes.sort_by_key(|change| rank(change.change));
-    let mut rows = Vec::new();
-    for change in &changes {
-        let row = Row {
-            class: change.change.name(),
-            name: shown(&change.name),
-            architecture: shown(&change.architecture),
-            old: change.old.as_deref().map(shown).unwrap_or_default(),
-            new: change.new.as_deref().map(shown).unwrap_or_default(),
-            size: size(change.size),
-        };
-        let text = row.name.len() + row.architecture.len() + row.old.len() + row.new.len();
-        if room.rows == 0 || room.text < text {
-            break;
-        }
-        room.rows -= 1;
-        room.text -= text;
-        rows.push(row);
-    }
-    let unseen = (changes.len() - rows.len()) as u64;
+/// Takes the rows of a state, and says how many changes have none.
+fn rows(number: usize, state: &StateReview, room: &mut Room, more: &mut Vec<String>) -> Vec<Row> {
+    let rows = room.rows.remove(&number).unwrap_or_default();
+    let unseen = state.changes.len().saturating_sub(rows.len()) as u64;
     if unseen + state.changes_omitted > 0 {
         let named = if unseen > 0 { " review.json names more of them." } else { "" };
         more.push(format!(
@@ -422,17 +446,40 @@ fn advisories(state: &StateReview, room: &mut Room, more: &mut Vec<String>) -> V
     found
 }
 
-/// Makes text of strangers harmless to look at: what reorders, hides or joins other text is written out.
+/// Makes text of strangers harmless to look at: what reorders, hides, joins or overprints other text is written out.
 pub(super) fn shown(text: &str) -> String {
-    let hides = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
-    };
     let mut out = String::with_capacity(text.len());
+    let mut mark = false;
     for c in text.chars() {
-        if hides(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+        // one accent is a letter's; the next ones only cover what stands there
+        let (overprints, is_mark) = (mark && is_mark(c), is_mark(c));
+        if hides(c) || overprints {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+        mark = is_mark;
     }
     out
+}
+
+/// Tells whether a character has no ink of its own, changes that of others, or is whatever a font makes of it.
+fn hides(c: char) -> bool {
+    c.is_control()
+        || c.is_whitespace() && c != ' '
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}')
+}
+
+/// Tells whether a character is printed over the one before it.
+fn is_mark(c: char) -> bool {
+    matches!(c,
+        '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5bd}' | '\u{610}'..='\u{61a}' | '\u{64b}'..='\u{65f}'
+        | '\u{e47}'..='\u{e4e}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}'
+        | '\u{302a}'..='\u{302f}' | '\u{3099}'..='\u{309a}' | '\u{fe20}'..='\u{fe2f}')
 }
 
 /// Writes bytes as a content security policy names digests (RFC 4648 §4).

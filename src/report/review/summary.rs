@@ -39,7 +39,7 @@ pub fn lines(review: &Review) -> Vec<String> {
         );
         lines.push(shown(&text));
     }
-    for unusual in review.unusual.iter().take(UNUSUAL) {
+    for unusual in review.foremost(UNUSUAL) {
         let word = if unusual.is_grave() { "UNUSUAL" } else { "note   " };
         lines.push(shown(&format!("{word}   {}: {unusual}", unusual.heading())));
     }

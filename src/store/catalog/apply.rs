@@ -97,9 +97,9 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
                 )?;
             }
         }
-        Event::Exported { to, bundle, epoch, sequence, manifest, states, delivery, signed } => {
+        Event::Exported { to, bundle, epoch, sequence, manifest, states, delivery, signed, trust } => {
             db.execute(
-                "INSERT INTO exported VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO exported VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     number,
                     at_text,
@@ -110,7 +110,8 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
                     manifest.hex(),
                     json(states)?,
                     json(delivery)?,
-                    json(signed)?
+                    json(signed)?,
+                    trust
                 ],
             )?;
         }
@@ -163,7 +164,7 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
             origins,
         } => {
             db.execute(
-                "INSERT INTO imported VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO imported VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
                 params![
                     number,
                     at_text,
@@ -189,9 +190,15 @@ fn apply_event(db: &Transaction<'_>, number: u64, at: Timestamp, event: &Event) 
         }
         Event::Trusted { collector, version, document, signatures } => {
             db.execute(
-                "INSERT OR REPLACE INTO trusted VALUES (?, ?, ?, ?)",
+                // another document under a version that was accepted is none
+                "INSERT INTO trusted VALUES (?1, ?2, ?3, ?4) ON CONFLICT (collector, version)
+                 DO UPDATE SET signatures = ?4 WHERE document = ?3",
                 params![collector.as_str(), version, document.hex(), json(signatures)?],
             )?;
+        }
+        Event::Forgotten { collector } => {
+            db.execute("DELETE FROM trusted WHERE collector = ?", params![collector.as_str()])?;
+            db.execute("UPDATE imported SET closed = 1 WHERE site = ?", params![collector.as_str()])?;
         }
         Event::Published { target, repository, name, state } => {
             db.execute(

@@ -124,7 +124,7 @@ impl Catalog {
         self.refresh()?;
         self.with(|db| {
             db.prepare_cached(
-                "SELECT number, at, site, bundle, epoch, sequence, manifest, states, delivery, signed
+                "SELECT number, at, site, bundle, epoch, sequence, manifest, states, delivery, signed, trust
                  FROM exported WHERE ?1 IS NULL OR site = ?1 ORDER BY number",
             )?
             .query_map(params![to.map(SiteName::as_str)], |row| {
@@ -139,6 +139,7 @@ impl Catalog {
                     states: json(row, 7)?,
                     delivery: json(row, 8)?,
                     signed: json(row, 9)?,
+                    trust: row.get(10)?,
                 })
             })?
             .collect()
@@ -182,7 +183,7 @@ impl Catalog {
         self.with(|db| {
             db.prepare_cached(
                 "SELECT number, at, site, bundle, epoch, sequence, manifest, states, proof, origins,
-                        created, expected_next_by, signed, approved
+                        created, expected_next_by, signed, approved, closed
                  FROM imported WHERE ?1 IS NULL OR site = ?1 ORDER BY number",
             )?
             .query_map(params![from.map(SiteName::as_str)], |row| {
@@ -201,6 +202,7 @@ impl Catalog {
                     expected_next_by: optional(row, 11)?,
                     signed: json(row, 12)?,
                     approved: json(row, 13)?,
+                    closed: row.get(14)?,
                 })
             })?
             .collect()

@@ -8,7 +8,7 @@ use super::sql_error;
 use crate::store::StoreError;
 
 /// One step per version; the catalog's `user_version` counts those that were taken.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
 CREATE TABLE entry (
     number INTEGER PRIMARY KEY, at TEXT NOT NULL, hash TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,
@@ -75,6 +75,10 @@ CREATE TABLE synced (repository TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT, WITH
 ",
     "
 ALTER TABLE pending ADD COLUMN approved TEXT NOT NULL DEFAULT '[]';
+",
+    "
+ALTER TABLE exported ADD COLUMN trust INTEGER;
+ALTER TABLE imported ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
 ",
 ];
 

@@ -103,7 +103,7 @@ fn a_torn_tail_never_was_a_commit() {
     store.journal().append(synced("2"), at(2)).unwrap();
     let longer = fs::read(journal(dir.path())).unwrap();
     drop(store);
-    for cut in (whole.len() + 1..longer.len()).rev().step_by(17) {
+    for cut in (whole.len() + 1..longer.len()).rev().step_by(stride(17)) {
         for catalog in ["behind", "missing"] {
             fs::write(journal(dir.path()), &longer[..cut]).unwrap();
             fs::remove_file(dir.path().join("catalog.sqlite")).unwrap();
@@ -129,9 +129,9 @@ fn any_flipped_bit_is_found() {
     store.journal().append(synced("1"), at(1)).unwrap();
     store.journal().append(synced("2"), at(2)).unwrap();
     let good = fs::read(journal(dir.path())).unwrap();
-    for byte in 0..good.len() {
+    for (byte, bit) in (0..good.len()).flat_map(|byte| (0..8).map(move |bit| (byte, bit))) {
         let mut bad = good.clone();
-        bad[byte] ^= 1 << (byte % 8);
+        bad[byte] ^= 1 << bit;
         fs::write(journal(dir.path()), &bad).unwrap();
         let found = store.journal().verify();
         // an end without its LF, or with a zero in it, is what a crash leaves: the catalog gives the line back
@@ -159,6 +159,103 @@ fn what_was_committed_comes_back_from_the_catalog() {
         assert!(store.catalog().settlement().regrown >= 1, "{keep}");
         assert_eq!(newest(&store), Some(state("5").manifest));
         assert_eq!(fs::read(journal(dir.path())).unwrap(), good);
+    }
+}
+
+/// Returns how far apart the places are that are looked at; `CHANTAL_EVERY_POINT=1` looks at all.
+fn stride(some: usize) -> usize {
+    if std::env::var_os("CHANTAL_EVERY_POINT").is_some() { 1 } else { some }
+}
+
+#[test]
+fn a_journal_that_is_cut_at_any_byte_is_grown_again_or_ends_with_a_whole_line() {
+    let (dir, store) = new();
+    for n in 1..=4 {
+        store.journal().append(synced(&n.to_string()), at(n)).unwrap();
+    }
+    let good = fs::read(journal(dir.path())).unwrap();
+    let line_ends: Vec<usize> = (1..=good.len()).filter(|end| good[end - 1] == b'\n').collect();
+    assert_eq!(line_ends.len(), 5);
+    drop(store);
+    let catalog = fs::read(dir.path().join("catalog.sqlite")).unwrap();
+    let near = line_ends.iter().flat_map(|end| [end - 1, *end, end + 1]).filter(|cut| *cut < good.len());
+    for cut in (0..good.len()).step_by(stride(23)).chain(near) {
+        fs::write(dir.path().join("catalog.sqlite"), &catalog).unwrap();
+        fs::write(journal(dir.path()), &good[..cut]).unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(newest(&store), Some(state("4").manifest), "cut at {cut}");
+        assert!(fs::read(journal(dir.path())).unwrap() == good, "cut at {cut}");
+        drop(store);
+        // without a catalog, what was whole stands, and what was not never was
+        fs::remove_file(dir.path().join("catalog.sqlite")).unwrap();
+        fs::write(journal(dir.path()), &good[..cut]).unwrap();
+        let whole = line_ends.iter().rev().find(|end| **end <= cut).copied().unwrap_or(0);
+        match Store::open(dir.path()) {
+            Ok(store) => {
+                assert!(whole > 0, "a store without its first line, cut at {cut}");
+                let entries = store.journal().verify().unwrap().entries;
+                assert_eq!(
+                    entries as usize,
+                    good[..whole].split(|b| *b == b'\n').count() - 1,
+                    "cut at {cut}"
+                );
+                assert_eq!(fs::read(journal(dir.path())).unwrap().len(), whole, "cut at {cut}");
+            }
+            Err(error) => assert_eq!(whole, 0, "cut at {cut}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_journal_whose_lines_were_taken_out_swapped_doubled_or_put_in_is_found_out() {
+    let (dir, store) = new();
+    for n in 1..=4 {
+        store.journal().append(synced(&n.to_string()), at(n)).unwrap();
+    }
+    let good = fs::read_to_string(journal(dir.path())).unwrap();
+    drop(store);
+    let (other_dir, other) = new();
+    for n in 1..=4 {
+        other.journal().append(synced("other"), at(n)).unwrap();
+    }
+    drop(other);
+    let others = fs::read_to_string(journal(other_dir.path())).unwrap();
+    let (lines, foreign): (Vec<&str>, Vec<&str>) = (good.lines().collect(), others.lines().collect());
+    let catalog = fs::read(dir.path().join("catalog.sqlite")).unwrap();
+    let mut edited: Vec<(String, String)> = Vec::new();
+    for n in 0..lines.len() {
+        let mut add = |what: &str, from: usize, instead: &[&'_ str]| {
+            let end = n + from;
+            if end <= lines.len() {
+                let other = [&lines[..n], instead, &lines[end..]].concat().join("\n") + "\n";
+                edited.push((format!("line {n} {what}"), other));
+            }
+        };
+        add("doubled", 0, &[lines[n]]);
+        add("behind an empty one", 0, &[""]);
+        if let Some(next) = lines.get(n + 1) {
+            add("taken out", 1, &[]);
+            add("swapped with the next", 2, &[next, lines[n]]);
+        }
+        if n > 0 {
+            add("of another store", 1, &[foreign[n]]);
+            add("of another store put in", 0, &[foreign[n]]);
+        }
+    }
+    for (what, text) in edited {
+        for kept in [true, false] {
+            fs::write(dir.path().join("catalog.sqlite"), &catalog).unwrap();
+            if !kept {
+                fs::remove_file(dir.path().join("catalog.sqlite")).unwrap();
+            }
+            fs::write(journal(dir.path()), &text).unwrap();
+            let found = Store::open(dir.path()).and_then(|store| store.journal().verify());
+            let known = matches!(
+                &found,
+                Err(StoreError::Damaged { .. } | StoreError::Newer { .. } | StoreError::Diverged { .. })
+            );
+            assert!(known, "{what}, catalog kept: {kept}: {found:?}");
+        }
     }
 }
 

@@ -92,6 +92,7 @@ fn gc_spares_published_trees_bases_trust_and_what_a_pending_import_may_need() {
             states: vec![carried],
             delivery: Delivery::Awaited,
             signed: Vec::new(),
+            trust: None,
         },
         Event::Removed { repository: name("a") },
         Event::Removed { repository: name("b") },

@@ -2,10 +2,14 @@
 
 use std::{io, path::Path};
 
-use chantal_bundle::{manifest, volume::UnpackError};
-use chantal_contract::SiteName;
+use chantal_bundle::{
+    manifest::{self, ManifestError},
+    trust::ChainError,
+    volume::UnpackError,
+};
+use chantal_contract::{Kind, SiteName};
 
-use super::TransferError;
+use super::{TransferError, shown::List};
 use crate::{store::StoreError, trust::TrustError};
 
 impl TransferError {
@@ -29,7 +33,10 @@ impl TransferError {
             | Self::OtherReview { .. }
             | Self::Unapproved { .. }
             | Self::NoApprover { .. }
+            | Self::Link { .. }
             | Self::OtherPackages { .. }
+            | Self::NotShown(_)
+            | Self::LargeGroup { .. }
             | Self::NoTrust { .. }
             | Self::NoChain { .. }
             | Self::Manifest { .. }
@@ -39,6 +46,8 @@ impl TransferError {
             | Self::Proof { .. }
             | Self::OwnProof(_)
             | Self::NoOrigin { .. }
+            | Self::OldOrigin { .. }
+            | Self::NothingToVerify { .. }
             | Self::Altered { .. }
             | Self::Index { .. }
             | Self::Cell { .. }
@@ -52,6 +61,7 @@ impl TransferError {
             | Self::MissingRecord { .. }
             | Self::Patch { .. }
             | Self::Contradiction { .. }
+            | Self::OtherCollector { .. }
             | Self::TooLong { .. }
             | Self::NoFile { .. }
             | Self::Damaged { .. } => true,
@@ -90,12 +100,23 @@ impl TransferError {
             Self::NoChain { .. } => Some(
                 "copy the bundle anew: `trust/`, `signatures/` and `manifest.json` belong on every medium".into(),
             ),
-            Self::Unapproved { source: TrustError::NotEnough { .. } | TrustError::Signature(_), .. } => Some(
-                "each approver runs `chantal bundle approve DIR`; a signature that was written elsewhere with `--out FILE` is imported with the bundle: `chantal import DIR FILE`".into(),
+            Self::Unapproved { source, others, .. }
+                if matches!(**source, TrustError::NotEnough { .. } | TrustError::Signature(_)) => Some(format!(
+                "who has not approved it yet ({}) runs `chantal bundle approve DIR`; a signature that was written elsewhere with \
+                 `--out FILE` is imported with the bundle: `chantal import DIR FILE`",
+                List(others)
+            )),
+            Self::Untrusted { source: TrustError::Chain(ChainError::Older { .. }), .. } => Some(
+                "it was made before the keys changed: what the collector exports now (`chantal export`) is believed; `chantal bundle inspect` \
+                 still shows what this one is".into(),
             ),
-            Self::OwnTrust { source } | Self::Untrusted { source, .. } | Self::Unapproved { source, .. } => source.hint(),
+            Self::Unapproved { source, .. } => source.hint(),
+            Self::OwnTrust { source } | Self::Untrusted { source, .. } => source.hint(),
             Self::NoApprover { .. } => Some(
                 "on the collector `chantal trust add KEYFILE --role approver` gives a key the role; the next bundle carries that".into(),
+            ),
+            Self::Link { .. } => Some(
+                "no export makes such a link: look at who handled the medium; `--out FILE` writes the signature where you say".into(),
             ),
             Self::ReadOnly { name, .. } => Some(format!(
                 "`--out {}` writes it elsewhere; the import takes it beside the bundle: `chantal import DIR {}`",
@@ -105,6 +126,7 @@ impl TransferError {
             Self::OtherReview { .. } | Self::OtherPackages { .. } => Some(
                 "whoever made this bundle shows one thing and sends another: ask its collector, and trust neither until it is explained".into(),
             ),
+            Self::NotShown(hidden) => Some(not_shown(&hidden.site, hidden.since.as_deref())),
             Self::OtherReceipt { asked, .. } => Some(format!("give `--to {asked}`")),
             Self::Forgotten { site, .. } => Some(format!(
                 "`chantal export --to {site}` carries the present states, and all that they need"
@@ -113,9 +135,24 @@ impl TransferError {
                 "`chantal trust show` lists whose signatures count here: the key of `{collector}` is added by `chantal trust add`; \
                  whoever hands the repository on must have imported it from a bundle of `{collector}`"
             )),
+            Self::NothingToVerify { format: Kind::Apt, .. } => Some(
+                "take it out of the configuration: Debian packages carry no signatures; `metadata: require` proves them through the index".into(),
+            ),
+            Self::NothingToVerify { .. } => Some(
+                "take it out of the configuration: the format signs nothing; `verify: { origin: SITE }` demands the word of the first collector".into(),
+            ),
+            Self::OldOrigin { collector, .. } => Some(format!(
+                "whoever made this bundle sends what `{collector}` replaced since: ask them why; a bundle of the newest state is taken"
+            )),
             Self::Altered { path, .. } if is_review(path) => Some(
                 "copy it again, or remove it: an import makes the review anew from the index. If somebody has read this one, compare \
                  it with the good one first, as it may have been altered on the way".into(),
+            ),
+            Self::ManyBundles { path, .. } => Some(format!("name one of them: `{}/NAME`", path.display())),
+            Self::Unwritable(ManifestError::Limit { .. }) => Some(
+                "let less travel: give the site fewer repositories in the configuration, or delete snapshots that it need not get \
+                 (`chantal snapshot delete`)"
+                    .into(),
             ),
             Self::OtherProof { .. } => Some("copy the directory `origin` of the bundle again".into()),
             Self::NothingThere { .. } => Some("`chantal sync` first".into()),
@@ -157,11 +194,21 @@ impl TransferError {
             ),
             Self::Out { path, source } => Some(source.hint(path)),
             Self::Io { source, .. } => device(source),
+            Self::NotWhole { .. } => Some(
+                "bring all files of the bundle into one directory first; `chantal bundle verify DIR` lists what is missing".into(),
+            ),
+            Self::Misfit { .. } => Some(
+                "name one more medium (`--onto DIR`) or a larger one; a file larger than a medium wants an export with a smaller `--volume-size`".into(),
+            ),
             Self::Exists { path } => Some(format!("move `{}` away", path.display())),
             Self::NoSpace { .. } => Some("`chantal gc` frees what no snapshot needs".into()),
             Self::WrongSite { addressee, .. } => {
                 Some(format!("carry it to site `{addressee}`, or export to this one"))
             }
+            Self::OtherCollector { repository, by, .. } => Some(format!(
+                "where `{repository}` is to come from `{by}` from now on, say so here: `repositories: [{{ name: {repository}, verify: {{ origin: {by} }} }}]`; \
+                 otherwise one of the two wants another name on its collector"
+            )),
             Self::OwnRepository { repository, .. } => Some(format!(
                 "rename one of the two repositories `{repository}`: a site either syncs one or receives it"
             )),
@@ -173,6 +220,18 @@ impl TransferError {
 /// Tells whether a file is one of a bundle's review.
 fn is_review(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == manifest::REVIEW_HTML || name == manifest::REVIEW_JSON)
+}
+
+/// What helps where a review was made against another state than the one that is current here.
+fn not_shown(site: &SiteName, since: Option<&str>) -> String {
+    let without = since.map_or_else(String::new, |since| {
+        format!(" (without a way back, `chantal export --to {site} --since {since} --out DIR` there says the same)")
+    });
+    format!(
+        "`chantal receipt create --out FILE` here, then `chantal receipt apply FILE` and `chantal export --to {site} --out DIR` on the \
+         collector{without}: the next bundle starts from what is held here, and its review shows it. A collector that does not \
+         know what is held here was set back, or a thief made it: `chantal trust epoch` there begins anew"
+    )
 }
 
 /// What helps where a medium is gone, fails, or takes no writing.

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use chantal_contract::{Digest, Name};
+use chantal_bundle::BundleName;
+use chantal_contract::{Digest, Name, SiteName};
 
 use crate::store::Address;
 
@@ -27,6 +28,27 @@ impl fmt::Display for MissingBase {
     }
 }
 
+/// What a state changes at a site and its review, which was made against another state, does not show.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{bundle} changes what its review does not show, as that is of another state than this site holds: {what}{}",
+    if *more > 0 { format!(", and {more} more") } else { String::new() }
+)]
+pub struct Hidden {
+    /// The bundle.
+    pub bundle: BundleName,
+    /// The repository.
+    pub repository: Name,
+    /// The first such thing, in words.
+    pub what: String,
+    /// How many more there are.
+    pub more: u64,
+    /// The site.
+    pub site: SiteName,
+    /// The newest bundle of the stream that was imported there.
+    pub since: Option<String>,
+}
+
 /// Writes the first five of a list.
 pub(super) struct List<'a, T>(pub &'a [T]);
 impl<T: fmt::Display> fmt::Display for List<'_, T> {
@@ -38,6 +60,14 @@ impl<T: fmt::Display> fmt::Display for List<'_, T> {
             0..=5 => Ok(()),
             more => write!(f, " and {} more", more - 5),
         }
+    }
+}
+
+/// Says whose a bundle says that it is.
+pub(super) fn claim(collector: Option<&SiteName>) -> String {
+    match collector {
+        Some(collector) => format!("it says that it is of collector `{collector}`, which is"),
+        None => "its trust chain is of".into(),
     }
 }
 

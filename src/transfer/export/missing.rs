@@ -14,11 +14,11 @@ use chantal_contract::{Digest, Name};
 
 use super::{
     ExportRequest,
-    plan::{ExportPlan, PlannedState, next_name},
+    plan::{ExportPlan, News, PlannedState, next_name},
 };
 use crate::{
     store::{Exported, StateRef, Store},
-    transfer::{TransferError, own},
+    transfer::TransferError,
 };
 
 /// Plans a bundle of what a receipt misses; none when it misses nothing that came from here.
@@ -46,7 +46,7 @@ pub(super) fn plan(
     }
     let listed = receipt.missing.iter().flat_map(|missing| &missing.blobs);
     let only = listed.map(|LackingBlob { sha256, size }| (*sha256, *size)).collect::<BTreeMap<_, _>>();
-    let bundle = next_name(&exports, own::epoch(store)?, &stream)?;
+    let bundle = next_name(store, &exports, &stream)?;
     Ok(Some(ExportPlan {
         path: request.out.join(bundle.to_string()),
         bases: bases(&states, &exports),
@@ -56,6 +56,7 @@ pub(super) fn plan(
         held: Vec::new(),
         without: Vec::new(),
         unacknowledged: None,
+        news: News::States,
         only: (!whole).then_some(only),
     }))
 }

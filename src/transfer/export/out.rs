@@ -42,7 +42,7 @@ impl OutFault {
 }
 
 /// Refuses what is no directory, or no more than a link to one.
-pub(super) fn expect(out: &Path) -> Result<(), TransferError> {
+pub(in crate::transfer) fn expect(out: &Path) -> Result<(), TransferError> {
     let fault = match fs::metadata(out) {
         Ok(found) if found.is_dir() => return Ok(()),
         Ok(_) => OutFault::NoDirectory,

@@ -2,15 +2,15 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use chantal_bundle::{BundleName, Epoch, Sequence, Stream, manifest::Base};
+use chantal_bundle::{BundleName, Sequence, Stream, manifest::Base};
 use chantal_contract::{Digest, Name, SnapshotName};
 
-use super::{ExportRequest, missing};
+use super::{ExportRequest, Unchanged, missing};
 use crate::{
     store::{Exported, StateRef, Store},
     transfer::{
         Since, TransferError,
-        held::{Held, held},
+        held::{Held, acknowledged_by, held},
         own,
     },
 };
@@ -26,6 +26,20 @@ pub struct PlannedState {
     pub base: Option<StateRef>,
     /// The names that it brings, rising.
     pub names: Vec<SnapshotName>,
+}
+
+/// Why a bundle is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The site lacks states, or names of some.
+    States,
+    /// It holds all of them, and has not heard of this version of the collector's trust document.
+    Trust {
+        /// The newest version.
+        version: u32,
+    },
+    /// Nothing is new, and it is to be told so.
+    Nothing,
 }
 
 /// What an export will write.
@@ -47,6 +61,8 @@ pub struct ExportPlan {
     pub without: Vec<Name>,
     /// The last bundle that was written for the site, where it acknowledged none and therefore gets everything again.
     pub unacknowledged: Option<String>,
+    /// Why there is a bundle at all.
+    pub news: News,
     /// Of the states' blobs, those that travel at all: what a receipt misses. All that the site does not hold, where there is none.
     pub only: Option<BTreeMap<Digest, u64>>,
 }
@@ -70,11 +86,20 @@ pub(super) fn plan(store: &Store, request: &ExportRequest<'_>) -> Result<Option<
     if without.len() == repositories.len() {
         return Err(TransferError::NothingThere { site: request.to.clone() });
     }
-    if states.is_empty() {
-        return Ok(None);
-    }
     let exports = store.catalog().exports(Some(stream.site()))?;
-    let bundle = next_name(&exports, own::epoch(store)?, &stream)?;
+    let news = if !states.is_empty() {
+        News::States
+    } else if let Some(version) = unheard(store, request, &exports)? {
+        News::Trust { version }
+    } else if request.unchanged == Unchanged::Say {
+        News::Nothing
+    } else {
+        return Ok(None);
+    };
+    if news != News::States {
+        states = standing(store, &repositories, &known)?;
+    }
+    let bundle = next_name(store, &exports, &stream)?;
     let nothing_is_known = request.since == Since::Acknowledged && known.states().is_empty();
     let unacknowledged = exports.last().filter(|_| nothing_is_known).map(|last| last.bundle.clone());
     let (mut bases, mut rest) = (Vec::new(), Vec::new());
@@ -100,8 +125,43 @@ pub(super) fn plan(store: &Store, request: &ExportRequest<'_>) -> Result<Option<
         held: rest,
         without,
         unacknowledged,
+        news,
         only: None,
     }))
+}
+
+/// Returns the newest version of this site's trust document, where the site is not known to have it: it would go on believing keys
+/// that were revoked.
+fn unheard(
+    store: &Store,
+    request: &ExportRequest<'_>,
+    exports: &[Exported],
+) -> Result<Option<u32>, TransferError> {
+    let Some((newest, _)) = store.catalog().trust(store.site())? else { return Ok(None) };
+    let signed_for = acknowledged_by(store, request.to)?.map(|receipt| receipt.trust);
+    let heard = match request.since {
+        Since::Acknowledged => signed_for,
+        // what was sent counts as arrived
+        _ => signed_for.max(exports.last().map(|last| last.trust.unwrap_or(newest))),
+    };
+    Ok((heard < Some(newest)).then_some(newest))
+}
+
+/// Lists the newest states, all of which the site holds, each as its own base: nothing of them travels again.
+fn standing(store: &Store, repositories: &[Name], known: &Held) -> Result<Vec<PlannedState>, TransferError> {
+    let mut states = Vec::new();
+    for repository in repositories {
+        let held = known.newest.get(repository);
+        if let (Some(newest), Some(held)) = (store.catalog().newest(repository)?, held) {
+            states.push(PlannedState {
+                repository: repository.clone(),
+                state: newest.state,
+                base: Some(held.state.clone()),
+                names: Vec::new(),
+            });
+        }
+    }
+    Ok(states)
 }
 
 /// Adds the states of a repository that the site does not hold; tells whether the repository has any state.
@@ -138,25 +198,37 @@ fn carry(
     }
     let theirs = known.states();
     let mut base = held.cloned();
-    for state in order {
+    let last = order.len().saturating_sub(1);
+    for (n, state) in order.into_iter().enumerate() {
         let mut brings = names.remove(&state.manifest).unwrap_or_default();
         brings.sort();
-        // What the site holds is the nearest base of itself: nothing of it travels again.
-        let same = theirs.get(&(repository.clone(), state.manifest)).map(|h| h.state.clone());
-        let (from, repository) = (same.or(base), repository.clone());
+        let same = || theirs.get(&(repository.clone(), state.manifest)).map(|h| h.state.clone());
+        let from = if n == last {
+            // What becomes current follows what is current at the site, however far that is: the review says what changes there.
+            held.cloned().or(base)
+        } else {
+            // What the site holds is the nearest base of itself.
+            same().or(base)
+        };
+        let repository = repository.clone();
         states.push(PlannedState { repository, state: state.clone(), base: from, names: brings });
         base = Some(state);
     }
     Ok(true)
 }
 
-/// Returns the name that follows the last one of the stream in the epoch that the trust document is about.
+/// Returns the name that follows the last one of the stream in the epoch that the trust document is about: the last that was exported,
+/// or that the site signed for, where this store was set back since.
 pub(super) fn next_name(
+    store: &Store,
     exports: &[Exported],
-    epoch: Epoch,
     stream: &Stream,
 ) -> Result<BundleName, TransferError> {
-    let last = exports.iter().filter(|e| e.epoch == epoch.get()).map(|e| e.sequence).max();
+    let epoch = own::epoch(store)?;
+    let signed_for = acknowledged_by(store, stream.site())?;
+    let signed_for = signed_for.filter(|r| r.sequence > 0).map(|r| (r.epoch, r.sequence));
+    let used = exports.iter().map(|e| (e.epoch, e.sequence)).chain(signed_for);
+    let last = used.filter(|(of, _)| *of == epoch.get()).map(|(_, sequence)| sequence).max();
     let sequence = match last {
         None => Sequence::FIRST,
         Some(sequence) => Sequence::new(sequence)?.next()?,

@@ -6,14 +6,12 @@ use std::{
     path::Path,
 };
 
+use chantal_bundle::sums::Sums;
 use chantal_contract::Digest;
 use rustix::fs::{Advice, fadvise};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    direct::{self, Room},
-    seal::Shelf,
-};
+use super::direct::{self, Room};
 use crate::{
     report::{Event as Report, Reporter},
     transfer::TransferError,
@@ -22,14 +20,18 @@ use crate::{
 /// Bytes that are read at once; a multiple of every block size.
 const PIECE: usize = 1 << 20;
 
-/// Reads every file of a bundle that was written and synced, and refuses one whose bytes are others.
-pub(super) fn compare(shelf: &Shelf, reporter: &dyn Reporter) -> Result<(), TransferError> {
+/// Reads every file of a bundle that was written to `dir` and synced, and refuses one whose bytes are others.
+pub(in crate::transfer) fn compare(
+    dir: &Path,
+    written: &Sums,
+    reporter: &dyn Reporter,
+) -> Result<(), TransferError> {
     let size = |path: &Path| path.metadata().map_or(0, |m| m.len());
-    let bytes = shelf.written().keys().map(|name| size(&shelf.dir.join(name))).sum();
+    let bytes = written.keys().map(|name| size(&dir.join(name))).sum();
     let task = "verify after write";
-    reporter.event(Report::Begin { task, items: Some(shelf.written().len() as u64), bytes: Some(bytes) });
-    for (name, digest) in shelf.written() {
-        let path = shelf.dir.join(name);
+    reporter.event(Report::Begin { task, items: Some(written.len() as u64), bytes: Some(bytes) });
+    for (name, digest) in written {
+        let path = dir.join(name);
         let found = read_back(&path, &mut |read| {
             let delta = i64::try_from(read).unwrap_or(i64::MAX);
             reporter.event(Report::Bytes { task, delta });

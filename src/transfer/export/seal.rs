@@ -130,7 +130,8 @@ impl Drop for Shelf {
     }
 }
 
-fn sync_dir(dir: &Path) -> Result<(), TransferError> {
+/// Makes a directory's names last.
+pub(in crate::transfer) fn sync_dir(dir: &Path) -> Result<(), TransferError> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir).and_then(|d| d.sync_all()).map_err(|e| TransferError::io(dir, e))
 }
@@ -166,13 +167,13 @@ pub(super) fn write(
 }
 
 /// Says that free space does not suffice.
-pub(super) fn expect_space(dir: &Path, needed: u64) -> Result<(), TransferError> {
+pub(in crate::transfer) fn expect_space(dir: &Path, needed: u64) -> Result<(), TransferError> {
     let free = free(dir)?;
     if free < needed { Err(TransferError::Full { path: dir.into(), needed, free }) } else { Ok(()) }
 }
 
 /// Returns the bytes that are free where a directory lies.
-pub(super) fn free(dir: &Path) -> Result<u64, TransferError> {
+pub(in crate::transfer) fn free(dir: &Path) -> Result<u64, TransferError> {
     let found = rustix::fs::statvfs(dir).map_err(|e| TransferError::io(dir, e.into()))?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }

@@ -10,7 +10,7 @@ use chantal_contract::{Digest, Name};
 use jiff::Timestamp;
 
 use super::{
-    ImportOutcome, Job, blobs, heal,
+    ImportOutcome, Job, Others, blobs, heal,
     rebuild::{self, Missing},
 };
 use crate::{
@@ -71,7 +71,7 @@ impl Lack {
         });
         match visited {
             Err(TransferError::Store(StoreError::Missing { .. })) => self.lists |= own,
-            other => other?,
+            other => drop(other?),
         }
         Ok(())
     }
@@ -149,11 +149,12 @@ impl Before<'_> {
         reporter: &dyn Reporter,
     ) -> Result<ImportOutcome, TransferError> {
         let (store, admitted, name) = (self.store, self.admitted, self.name);
-        let mut job = Job { store, admitted, name, approved: Vec::new(), only: None, reporter };
+        let others = Others::PassedOver;
+        let mut job = Job { store, admitted, name, approved: Vec::new(), only: None, others, reporter };
         let subject = name.to_string();
         job.keep_front(dirs, media)?;
         if lack.lists {
-            rebuild::rebuild(&job)?;
+            rebuild::rebuild_again(&job)?;
             let text = "manifests, evidence lists or records that were missing here were made anew from it";
             reporter.event(Report::Warning { subject: &subject, text });
             // the evidence that is known again names further blobs

@@ -14,7 +14,7 @@ use chantal_bundle::{
 };
 use chantal_contract::{Expect, Measured};
 
-use super::{Job, rebuild::Missing};
+use super::{Job, Others, rebuild::Missing};
 use crate::{
     report::Event as Report,
     store::{Batch, BlobWriter, StoreError},
@@ -35,6 +35,8 @@ pub(super) struct Taken {
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Volumes that were read to their end.
+    pub read: BTreeSet<VolumeNumber>,
     /// Volumes of which no copy could be read to its end, and why.
     pub damaged: Vec<(VolumeNumber, TransferError)>,
 }
@@ -52,7 +54,7 @@ pub(super) fn take(
     let mut open: BTreeSet<VolumeNumber> = missing.volumes.keys().copied().collect();
     let task = format!("import {}", job.name);
     let items = missing.volumes.values().sum();
-    job.reporter.event(Report::Begin { task: &task, items: Some(items), bytes: Some(missing.bytes) });
+    job.reporter.event(Report::Begin { task: &task, items: Some(items), bytes: Some(missing.content) });
     let copies = files.values().map(Vec::len).max().unwrap_or(0);
     for copy in 0..copies {
         let at_hand = files.iter().filter(|(number, _)| open.contains(number));
@@ -149,6 +151,8 @@ impl Pass<'_> {
             }
         }
         self.batch.flush()?;
+        let read = self.chosen.keys().filter(|number| !failed.contains(number));
+        self.taken.read.extend(read);
         Ok(failed)
     }
 
@@ -160,10 +164,13 @@ impl Pass<'_> {
         buffer: &mut [u8],
     ) -> Result<(), TransferError> {
         volume.step(member)?;
-        if !self.job.wants(member) {
-            return Ok(());
-        }
         let content = member.content();
+        if !self.job.wants(member) {
+            return match self.job.others {
+                Others::PassedOver => Ok(()),
+                Others::Proved => self.prove(volume, content, buffer),
+            };
+        }
         if self.batch.has(&member.blob.sha256)?.is_some() || self.batch.has(&content.sha256)?.is_some() {
             return Ok(());
         }
@@ -172,14 +179,43 @@ impl Pass<'_> {
             let n = volume.read(buffer)?;
             let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else { break };
             put(&mut blob, bytes).map_err(|e| volume.altered(e))?;
-            let delta = i64::try_from(n).unwrap_or(i64::MAX);
-            self.job.reporter.event(Report::Bytes { task: self.task, delta });
+            self.passed(n);
         }
         blob.finish().map_err(|e| volume.altered(e))?;
+        self.came(content);
+        Ok(())
+    }
+
+    /// Holds one member against the index and keeps nothing of it.
+    fn prove(
+        &mut self,
+        volume: &mut OpenVolume,
+        content: Measured,
+        buffer: &mut [u8],
+    ) -> Result<(), TransferError> {
+        let mut measurer = exactly(content).measure();
+        loop {
+            let n = volume.read(buffer)?;
+            let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else { break };
+            measurer.update(bytes).map_err(|e| volume.altered(e.into()))?;
+            self.passed(n);
+        }
+        measurer.finish().map_err(|e| volume.altered(e.into()))?;
+        if self.batch.has(&content.sha256)?.is_none() {
+            self.came(content);
+        }
+        Ok(())
+    }
+
+    fn passed(&self, bytes: usize) {
+        let delta = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.job.reporter.event(Report::Bytes { task: self.task, delta });
+    }
+
+    fn came(&mut self, content: Measured) {
         self.taken.blobs += 1;
         self.taken.bytes += content.size;
         self.job.reporter.event(Report::Done { task: self.task, items: 1 });
-        Ok(())
     }
 
     /// Notes that a volume is bad; a fault of this machine's store ends the import instead.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::{
     store::{Origin, Store},
-    transfer::{MissingBase, TransferError, admit::Admitted},
+    transfer::{MissingBase, TransferError, admit::Admitted, origin::Demands},
 };
 
 /// Where a bundle stands in its stream.
@@ -16,11 +16,13 @@ pub(super) enum Standing {
     New,
 }
 
-/// Answers a bundle for what it is: for another site, replayed, older, imported already, without its bases, or new.
+/// Answers a bundle for what it is: for another site, replayed, older, imported already, of what others bring, without its bases, or
+/// new.
 pub(super) fn standing(
     store: &Store,
     admitted: &Admitted,
     name: &BundleName,
+    demands: &Demands,
 ) -> Result<Standing, TransferError> {
     let manifest = &admitted.manifest;
     let bundle = || name.clone();
@@ -33,18 +35,27 @@ pub(super) fn standing(
         return Ok(Standing::Already(same.at));
     }
     let place = (manifest.epoch.get(), manifest.sequence.get());
-    if let Some(other) = imports.iter().find(|i| (i.epoch, i.sequence) == place) {
+    let stream = || imports.iter().filter(|import| !import.closed);
+    if let Some(other) = stream().find(|i| (i.epoch, i.sequence) == place) {
         return Err(TransferError::Replayed { bundle: bundle(), at: other.at.to_string() });
     }
-    let newest = imports.iter().max_by_key(|i| (i.epoch, i.sequence));
+    let newest = stream().max_by_key(|i| (i.epoch, i.sequence));
     if let Some(newer) = newest.filter(|i| (i.epoch, i.sequence) > place) {
         return Err(TransferError::Older { bundle: bundle(), newest: newer.bundle.clone() });
     }
+    let all = store.catalog().imports(None)?;
     for state in &manifest.states {
-        let here = store.catalog().newest(&state.repository)?;
-        if here.is_some_and(|n| n.origin == Origin::Synced) {
-            let repository = state.repository.clone();
+        let repository = state.repository.clone();
+        let Some(here) = store.catalog().newest(&repository)? else { continue };
+        if here.origin == Origin::Synced {
             return Err(TransferError::OwnRepository { bundle: bundle(), repository });
+        }
+        // Whose word counts where a demand is made, the proofs tell.
+        let brought = all.iter().rfind(|i| i.states.iter().any(|s| s.repository == repository));
+        let other = brought.filter(|i| i.from != manifest.collector && !demands.contains_key(&repository));
+        if let Some(former) = other {
+            let (from, by) = (former.from.clone(), manifest.collector.clone());
+            return Err(TransferError::OtherCollector { bundle: bundle(), repository, from, by });
         }
     }
     let mut missing = Vec::new();

@@ -22,7 +22,7 @@ pub(super) fn expect_whole(job: &Job<'_>, listed: &mut Sorted) -> Result<(), Tra
     for state in &job.manifest().states {
         let (manifest, evidence) = (state.manifest, state.evidence);
         let this = StateRef { manifest, evidence, date: None, valid_until: None };
-        content::visit(store, &this, &mut |need| match need {
+        let whole = content::visit(store, &this, &mut |need| match need {
             Need::Blob(blob) => needed.push(Entry { digest: blob.sha256, size: blob.size, tag: 0 }),
             Need::Record(record) if !store.packs().has(&record)? => Err(TransferError::MissingRecord {
                 bundle: job.name.clone(),
@@ -31,6 +31,9 @@ pub(super) fn expect_whole(job: &Job<'_>, listed: &mut Sorted) -> Result<(), Tra
             }),
             Need::Record(_) | Need::Nothing => Ok(()),
         })?;
+        if whole != (state.files, state.bytes) {
+            return Err(job.contradiction("files or bytes of a state"));
+        }
     }
     let mut needed = needed.finish()?;
     let (mut count, mut missing) = (0, Vec::new());

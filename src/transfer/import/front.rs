@@ -14,7 +14,6 @@ use crate::{
     store::{Batch, StoreError},
     transfer::{
         TransferError, medium,
-        origin::{self, Origins},
         repair::{Clinic, Media},
     },
 };
@@ -53,14 +52,6 @@ impl Job<'_> {
         }
         batch.flush()?;
         Ok(proof.sha256)
-    }
-
-    /// Puts the proofs of collectors before this one into the pool, and judges them.
-    pub(super) fn keep_origins(&self, dirs: &[PathBuf]) -> Result<Origins, TransferError> {
-        let batch = self.store.pool().batch()?;
-        let origins = origin::take(self.store, &batch, &self.manifest().origins, dirs)?;
-        batch.flush()?;
-        Ok(origins)
     }
 }
 

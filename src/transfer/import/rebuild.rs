@@ -1,14 +1,20 @@
 //! Rebuilds manifests, evidence lists and records from an index, and surveys what its volumes bring.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{Sink, sink},
+};
 
 use chantal_bundle::{
     VolumeNumber,
     delta::{Edit, Lines, Nothing, Patch, PatchError, TextLines},
-    index::{Item, Member, ReviewLine, Totals, VolumeEntry},
+    index::{Item, Member, ReviewLine},
     manifest::CarriedState,
 };
-use chantal_contract::{Digest, Header, Name};
+use chantal_contract::{
+    Digest, Header, Name,
+    manifest::{ManifestError, Writer},
+};
 
 use super::Job;
 use crate::{
@@ -16,6 +22,7 @@ use crate::{
     transfer::{
         TransferError,
         content::{self, EVIDENCE_BYTES},
+        counts::Counted,
         sorter::{Entry, Sorted, Sorter},
         survey::ReviewSum,
     },
@@ -36,6 +43,8 @@ pub(super) struct Survey {
 pub(super) struct Missing {
     /// Volumes of which some blob is not in the pool, with the number of such blobs.
     pub volumes: BTreeMap<VolumeNumber, u64>,
+    /// Bytes of what is to be read.
+    pub content: u64,
     /// Bytes that will have to be written.
     pub bytes: u64,
 }
@@ -46,14 +55,34 @@ impl Missing {
         *self.volumes.entry(volume).or_default() += 1;
         // A part is kept until its blob is whole.
         let times = if member.part.is_some() { 2 } else { 1 };
+        self.content = self.content.saturating_add(member.content().size);
         self.bytes = self.bytes.saturating_add(member.content().size.saturating_mul(times));
     }
 }
 
-/// Reads the whole index once; everything that it holds itself is durable afterwards.
+/// Reads the whole index once and applies every delta; everything that it holds itself is durable afterwards.
 pub(super) fn rebuild(job: &Job<'_>) -> Result<Survey, TransferError> {
+    read(job, Held::Proved)
+}
+
+/// Reads the index of a bundle that was imported, for what is missing here since: what its lists start from may be gone by now.
+pub(super) fn rebuild_again(job: &Job<'_>) -> Result<Survey, TransferError> {
+    read(job, Held::ReadOver)
+}
+
+/// What becomes of the delta of a list that the store has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// It is applied and compared like any other: the review is made of its lines.
+    Proved,
+    /// It was applied when the bundle was imported.
+    ReadOver,
+}
+
+fn read(job: &Job<'_>, held: Held) -> Result<Survey, TransferError> {
     let mut work = Work {
         job,
+        held,
         batch: job.store.pool().batch()?,
         records: job.store.packs().writer()?,
         building: Building::Nothing,
@@ -63,6 +92,7 @@ pub(super) fn rebuild(job: &Job<'_>) -> Result<Survey, TransferError> {
         missing: Missing::default(),
         reviews: Vec::new(),
         volume: None,
+        counted: Counted::new(job.manifest()),
     };
     let mut index = job.index()?;
     while let Some(item) = index.next_item().map_err(|e| job.of_index(e))? {
@@ -78,17 +108,44 @@ pub(super) fn rebuild(job: &Job<'_>) -> Result<Survey, TransferError> {
 /// The list that a delta builds.
 enum Building {
     Nothing,
-    /// The store has it: the delta is read over.
-    Known,
+    ReadOver,
     /// Its first line is due.
     Announced {
         base: Option<Digest>,
+        known: bool,
     },
     Manifest {
         patch: Patch<Box<dyn Lines>>,
-        writer: Box<ManifestWriter>,
+        to: To,
     },
     Evidence(EvidenceDelta),
+}
+
+/// Where the lines of a manifest go.
+enum To {
+    Store(Box<ManifestWriter>),
+    /// The store has it: they are only hashed.
+    Nowhere(Box<Writer<Sink>>),
+}
+
+impl To {
+    fn line(&mut self, line: &str) -> Result<(), Fault> {
+        match self {
+            Self::Store(writer) => Ok(writer.raw(line)?),
+            Self::Nowhere(writer) => writer.raw(line).map_err(of_hash),
+        }
+    }
+
+    fn finish(self) -> Result<Digest, StoreError> {
+        match self {
+            Self::Store(writer) => writer.finish(),
+            Self::Nowhere(writer) => Ok(writer.finish().0),
+        }
+    }
+}
+
+fn of_hash(source: ManifestError) -> Fault {
+    Fault::Patch(PatchError::Base(source.into()))
 }
 
 /// The delta of an evidence list; such lists are small enough to be built in memory.
@@ -121,6 +178,7 @@ impl EvidenceDelta {
 
 struct Work<'a> {
     job: &'a Job<'a>,
+    held: Held,
     batch: Batch,
     records: PackWriter,
     building: Building,
@@ -130,10 +188,12 @@ struct Work<'a> {
     missing: Missing,
     reviews: Vec<ReviewSum>,
     volume: Option<VolumeNumber>,
+    counted: Counted<'a>,
 }
 
 impl Work<'_> {
     fn item(&mut self, item: Item<'_>) -> Result<(), TransferError> {
+        self.counted.see(&item)?;
         match item {
             Item::First(line) => return self.first(line),
             Item::Removed(line) => return self.edit(Edit::Removed(line)),
@@ -151,9 +211,12 @@ impl Work<'_> {
                 Ok(())
             }
             Item::Record { bytes, .. } => Ok(self.records.add(bytes).map(drop)?),
-            Item::Volume(entry) => self.begin_volume(&entry),
+            Item::Volume(entry) => {
+                self.volume = Some(entry.number);
+                Ok(())
+            }
             Item::Member(member) => self.member(&member),
-            Item::End(totals) => self.end(totals),
+            Item::End(_) => self.expect_evidence(),
             _ => Ok(()),
         }
     }
@@ -172,11 +235,12 @@ impl Work<'_> {
             return Err(self.job.contradiction("the states"));
         }
         let manifests = self.job.store.manifests();
-        if manifests.has(&manifest)? {
-            self.building = Building::Known;
+        let known = manifests.has(&manifest)?;
+        if known && self.held == Held::ReadOver {
+            self.building = Building::ReadOver;
             return self.expect_kind(manifests.open(&manifest)?.header());
         }
-        self.building = Building::Announced { base };
+        self.building = Building::Announced { base, known };
         Ok(())
     }
 
@@ -200,8 +264,8 @@ impl Work<'_> {
         if self.state.and_then(|s| s.evidence) != Some(list) {
             return Err(self.job.contradiction("an evidence list"));
         }
-        if self.batch.has(&list)?.is_some() {
-            self.building = Building::Known;
+        if self.held == Held::ReadOver && self.batch.has(&list)?.is_some() {
+            self.building = Building::ReadOver;
             return Ok(());
         }
         let base = match base {
@@ -223,7 +287,7 @@ impl Work<'_> {
         if let Building::Evidence(delta) = &mut self.building {
             line.clone_into(&mut delta.first);
         }
-        let Building::Announced { base } = self.building else { return Ok(()) };
+        let Building::Announced { base, known } = self.building else { return Ok(()) };
         let header = Header::parse_first_line(line).map_err(|e| self.patch(PatchError::Base(e.into())))?;
         self.expect_kind(&header)?;
         let manifests = self.job.store.manifests();
@@ -232,8 +296,13 @@ impl Work<'_> {
             None => Box::new(Nothing),
         };
         let patch = Patch::new(lines).map_err(|e| self.patch(e))?;
-        let writer = Box::new(manifests.writer(&header, base.as_ref())?);
-        self.building = Building::Manifest { patch, writer };
+        let to = if known {
+            let writer = Writer::new(sink(), &header).map_err(|e| self.fault(of_hash(e)))?;
+            To::Nowhere(Box::new(writer))
+        } else {
+            To::Store(Box::new(manifests.writer(&header, base.as_ref())?))
+        };
+        self.building = Building::Manifest { patch, to };
         Ok(())
     }
 
@@ -243,9 +312,9 @@ impl Work<'_> {
             content::need(line).map_err(|e| self.patch(PatchError::Base(e)))?;
         }
         match &mut self.building {
-            Building::Manifest { patch, writer } => patch
-                .edit::<Fault>(edit, &mut |line| Ok(writer.raw(line)?))
-                .map_err(|fault| self.fault(fault)),
+            Building::Manifest { patch, to } => {
+                patch.edit::<Fault>(edit, &mut |line| to.line(line)).map_err(|fault| self.fault(fault))
+            }
             Building::Evidence(delta) => {
                 let (added, line) = match edit {
                     Edit::Removed(line) => (false, line),
@@ -265,10 +334,10 @@ impl Work<'_> {
     /// Ends the list that a delta built and compares it with its name.
     fn finish_list(&mut self) -> Result<(), TransferError> {
         match std::mem::replace(&mut self.building, Building::Nothing) {
-            Building::Manifest { patch, mut writer } => {
-                let rest = patch.finish::<Fault>(&mut |line| Ok(writer.raw(line)?));
+            Building::Manifest { patch, mut to } => {
+                let rest = patch.finish::<Fault>(&mut |line| to.line(line));
                 rest.map_err(|fault| self.fault(fault))?;
-                let found = writer.finish()?;
+                let found = to.finish()?;
                 self.expect_same(self.state.map(|s| s.manifest), found)
             }
             Building::Evidence(delta) => {
@@ -277,7 +346,7 @@ impl Work<'_> {
                 self.batch.put(text.as_bytes())?;
                 Ok(())
             }
-            Building::Nothing | Building::Known | Building::Announced { .. } => Ok(()),
+            Building::Nothing | Building::ReadOver | Building::Announced { .. } => Ok(()),
         }
     }
 
@@ -288,18 +357,6 @@ impl Work<'_> {
         }
     }
 
-    fn begin_volume(&mut self, entry: &VolumeEntry) -> Result<(), TransferError> {
-        let mut listed = self.job.manifest().volumes().filter(|(number, _)| *number == entry.number);
-        let same = listed.next().is_some_and(|(_, file)| {
-            (file.size.get(), file.sha256) == (entry.measured.size, entry.measured.sha256)
-        });
-        if !same {
-            return Err(self.job.contradiction("the volumes"));
-        }
-        self.volume = Some(entry.number);
-        Ok(())
-    }
-
     fn member(&mut self, member: &Member) -> Result<(), TransferError> {
         let (blob, content) = (member.blob, member.content());
         self.listed.push(Entry { digest: blob.sha256, size: blob.size, tag: 0 })?;
@@ -308,16 +365,6 @@ impl Work<'_> {
             self.missing.add(volume, member);
         }
         Ok(())
-    }
-
-    fn end(&mut self, totals: Totals) -> Result<(), TransferError> {
-        self.expect_evidence()?;
-        let manifest = self.job.manifest();
-        let agrees = totals.states == manifest.states.len() as u64
-            && totals.volumes == manifest.volumes.len() as u64
-            && totals.records == manifest.counts.records
-            && totals.blobs == manifest.counts.blobs;
-        if agrees { Ok(()) } else { Err(self.job.contradiction("the counts")) }
     }
 
     fn patch(&self, source: PatchError) -> TransferError {

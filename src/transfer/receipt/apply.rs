@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::{
     store::{Acknowledged, Carried, Event, Lock, StateRef, Store, StoreError},
-    transfer::{TransferError, own},
+    transfer::{TransferError, held::acknowledged_by, own},
     trust::{KeyError, TrustError, document::signers},
 };
 
@@ -71,6 +71,27 @@ pub enum ReceiptFault {
         /// The key.
         key: KeyFingerprint,
     },
+    /// It was applied before, and another one since.
+    #[error("this receipt of `{site}` was applied on {at}, and a later one since")]
+    Again {
+        /// The site.
+        site: SiteName,
+        /// When.
+        at: Timestamp,
+    },
+    /// It tells of what this store never did.
+    #[error(
+        "the receipt says {found}, and {}",
+        if *forked { "the site accepted a trust document that is none of this store's" } else { "its newest import was never exported here" }
+    )]
+    Strange {
+        /// The site.
+        site: SiteName,
+        /// What it says.
+        found: Place,
+        /// Whether it is the trust document that is strange.
+        forked: bool,
+    },
     /// The site said more already.
     #[error(
         "the receipt is older than what `{site}` acknowledged already: it says {found}, that was {known}"
@@ -93,6 +114,8 @@ impl ReceiptFault {
             | Self::Untrusted { .. }
             | Self::OtherCollector { .. }
             | Self::OtherSite { .. }
+            | Self::Again { .. }
+            | Self::Strange { .. }
             | Self::Older { .. } => true,
             Self::Transfer(error) => error.is_refusal(),
             _ => false,
@@ -112,6 +135,14 @@ impl ReceiptFault {
             Self::Older { .. } => Some(
                 "the next bundle starts from what the site said last; if it was set back since, `--force` goes back with it".into(),
             ),
+            Self::Again { .. } => Some(
+                "carry the site's newest receipt; if it was set back since, `--force` goes back with it".into(),
+            ),
+            Self::Strange { .. } => Some(
+                "if this store was set back, `--force` believes it, and bundles are numbered on from there. If not, a key was stolen: \
+                 `chantal trust rotate --revoke` shuts out this site's, `chantal trust revoke` one of the receiver's"
+                    .into(),
+            ),
             Self::OtherCollector { found, .. } => Some(format!("carry it to `{found}`")),
             _ => None,
         }
@@ -127,6 +158,13 @@ pub struct Place {
     pub sequence: u64,
     /// The accepted version of the trust document.
     pub trust: u32,
+}
+
+impl From<&Receipt> for Place {
+    fn from(receipt: &Receipt) -> Self {
+        let (epoch, sequence) = receipt.place();
+        Self { epoch, sequence, trust: receipt.trust.version }
+    }
 }
 
 impl Place {
@@ -207,9 +245,44 @@ pub fn read(store: &Store, file: &[u8]) -> Result<Heard, ReceiptFault> {
     }
 }
 
+/// Reads a receipt of which a bundle is to be made: as [`read`], and it must be the site's last word.
+pub fn read_last(store: &Store, file: &[u8]) -> Result<Heard, ReceiptFault> {
+    let heard = read(store, file)?;
+    let known = acknowledged_by(store, &heard.receipt.site)?;
+    if known.as_ref().is_none_or(|known| known.receipt != heard.digest) {
+        expect_newest(store, &heard, known.as_ref())?;
+    }
+    Ok(heard)
+}
+
+/// Refuses a receipt that says less than the last one, or no more and was applied before it: somebody carried an old one again.
+fn expect_newest(store: &Store, heard: &Heard, known: Option<&Acknowledged>) -> Result<(), ReceiptFault> {
+    let Some(known) = known else { return Ok(()) };
+    let (site, found) = (heard.receipt.site.clone(), Place::from(&heard.receipt));
+    if found.is_before(Place::from(known)) {
+        return Err(ReceiptFault::Older { site, found, known: Place::from(known) });
+    }
+    if Place::from(known).is_before(found) {
+        return Ok(());
+    }
+    for entry in store.journal().read() {
+        let entry = entry?;
+        if matches!(&entry.event, Event::Acknowledged { receipt, .. } if *receipt == heard.digest) {
+            return Err(ReceiptFault::Again { site, at: entry.at });
+        }
+    }
+    Ok(())
+}
+
+/// Says what applying a receipt would do, and refuses what that refuses.
+pub fn check(store: &Store, file: &[u8], backwards: Backwards) -> Result<Applied, ReceiptFault> {
+    consider(store, file, backwards).map(|(applied, _)| applied)
+}
+
 /// Believes a receipt: from now on the next bundle for that site starts from what it lists.
 ///
-/// The same receipt again changes nothing. One that is older than what is known is refused unless that is allowed.
+/// The same receipt again changes nothing. One that is older than what is known, or tells of what this store never did, is refused
+/// unless that is allowed.
 pub fn apply(
     store: &Store,
     file: &[u8],
@@ -217,18 +290,52 @@ pub fn apply(
     at: Timestamp,
 ) -> Result<Applied, ReceiptFault> {
     let _shared = store.lock(Lock::Shared)?;
+    let site = read(store, file)?.receipt.site;
+    let _stream = store.lock(Lock::Site(&site))?;
+    let (applied, states) = consider(store, file, backwards)?;
+    if !applied.already {
+        let (receipt, place) = (&applied.heard.receipt, Place::from(&applied.heard.receipt));
+        let event = Event::Acknowledged {
+            to: site.clone(),
+            receipt: applied.heard.digest,
+            epoch: place.epoch,
+            sequence: place.sequence,
+            bundle: receipt.bundle,
+            states,
+            trust: place.trust,
+            key: applied.heard.key.fingerprint().to_string(),
+        };
+        store.journal().append(event, at)?;
+    }
+    Ok(applied)
+}
+
+/// Judges a receipt; returns beside that the states that count.
+fn consider(
+    store: &Store,
+    file: &[u8],
+    backwards: Backwards,
+) -> Result<(Applied, Vec<Carried>), ReceiptFault> {
     let heard = read(store, file)?;
     let receipt = &heard.receipt;
-    let _stream = store.lock(Lock::Site(&receipt.site))?;
-    let known = store.catalog().acknowledged(&receipt.site)?;
-    let (epoch, sequence) = receipt.place();
-    let found = Place { epoch, sequence, trust: receipt.trust.version };
+    let known = acknowledged_by(store, &receipt.site)?;
     let already = known.as_ref().is_some_and(|k| k.receipt == heard.digest);
-    if let Some(known) = known.as_ref().map(Place::from)
-        && found.is_before(known)
-        && backwards == Backwards::Refused
-    {
-        return Err(ReceiptFault::Older { site: receipt.site.clone(), found, known });
+    let exports = store.catalog().exports(Some(&receipt.site))?;
+    let foreign = receipt.bundle.is_some_and(|bundle| {
+        let newest = (bundle, receipt.place());
+        exports.iter().all(|e| (e.manifest, (e.epoch, e.sequence)) != newest)
+    });
+    let chain = store.catalog().trust_chain(store.site())?;
+    let same = |(version, document): &(u32, _)| {
+        *version == receipt.trust.version && *document == receipt.trust.sha256
+    };
+    let forked = !chain.iter().any(same);
+    if backwards == Backwards::Refused && !already {
+        expect_newest(store, &heard, known.as_ref())?;
+        if foreign || forked {
+            let (site, found) = (receipt.site.clone(), Place::from(receipt));
+            return Err(ReceiptFault::Strange { site, found, forked });
+        }
     }
     let (mut states, mut unknown) = (Vec::new(), Vec::new());
     for state in &receipt.states {
@@ -247,26 +354,6 @@ pub fn apply(
             names: state.names.clone(),
         });
     }
-    if !already {
-        let event = Event::Acknowledged {
-            to: receipt.site.clone(),
-            receipt: heard.digest,
-            epoch,
-            sequence,
-            bundle: receipt.bundle,
-            states,
-            trust: receipt.trust.version,
-            key: heard.key.fingerprint().to_string(),
-        };
-        store.journal().append(event, at)?;
-    }
-    let exports = store.catalog().exports(Some(&receipt.site))?;
-    let foreign = receipt.bundle.is_some_and(|bundle| exports.iter().all(|e| e.manifest != bundle));
-    let chain = store.catalog().trust_chain(store.site())?;
-    let same = |(version, document): &(u32, _)| {
-        *version == receipt.trust.version && *document == receipt.trust.sha256
-    };
-    let forked = !chain.iter().any(same);
     let version = chain.last().map_or(0, |(version, _)| *version);
-    Ok(Applied { heard, already, unknown, foreign, forked, version })
+    Ok((Applied { heard, already, unknown, foreign, forked, version }, states))
 }

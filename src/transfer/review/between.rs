@@ -23,19 +23,30 @@ use chantal_contract::{Digest, Fingerprint, Format, Header, Name};
 use super::{Open, Work, check, remember};
 use crate::{
     formats,
-    report::review::{Review, Unusual},
+    report::{
+        Event as Report, Reporter,
+        review::{Review, Unusual},
+    },
     store::Store,
     transfer::{
         TransferError, admit,
         inspect::copy_index,
         lines::{LineSorter, SortedLines},
+        medium,
         survey::compare::Group,
     },
 };
 
 /// Compares two bundles, both of which must be believed here.
-pub fn between(store: &Store, old: &Path, new: &Path) -> Result<Review, TransferError> {
-    let (a, b) = (Bundle::read(store, old)?, Bundle::read(store, new)?);
+///
+/// One from before a change of trust is compared as well, and said to be.
+pub fn between(
+    store: &Store,
+    old: &Path,
+    new: &Path,
+    reporter: &dyn Reporter,
+) -> Result<Review, TransferError> {
+    let (a, b) = (Bundle::read(store, old, reporter)?, Bundle::read(store, new, reporter)?);
     let (old_name, bundle) = (a.manifest.name()?, b.manifest.name()?);
     let mut work = Work::new(&b.manifest, &bundle);
     work.review.compared = Some(old_name.to_string());
@@ -43,14 +54,14 @@ pub fn between(store: &Store, old: &Path, new: &Path) -> Result<Review, Transfer
     for (repository, to) in b.chains {
         let Some(from) = a_chains.remove(&repository) else {
             let (repository, bundle) = (repository.to_string(), bundle.to_string());
-            remember(&mut work.review, Unusual::OnlyIn { repository, bundle });
+            remember(&mut work.chosen, Unusual::OnlyIn { repository, bundle });
             continue;
         };
         work.pair(&repository, from, to)?;
     }
     for repository in a_chains.into_keys() {
         let (repository, bundle) = (repository.to_string(), old_name.to_string());
-        remember(&mut work.review, Unusual::OnlyIn { repository, bundle });
+        remember(&mut work.chosen, Unusual::OnlyIn { repository, bundle });
     }
     let mut review = work.end();
     // what comes with the bundle alone says nothing of the difference
@@ -78,11 +89,17 @@ struct Chain {
 }
 
 impl Bundle {
-    fn read(store: &Store, dir: &Path) -> Result<Self, TransferError> {
-        let (admitted, _) = admit::look(store, dir)?;
+    fn read(store: &Store, path: &Path, reporter: &dyn Reporter) -> Result<Self, TransferError> {
+        let dir = &medium::only_bundle(path)?;
+        let admit::Seen { admitted, document, newest, .. } = admit::look_back(store, dir)?;
+        if let Some(newest) = newest {
+            let (subject, text) =
+                (dir.display().to_string(), admit::of_older_trust(document.version, newest));
+            reporter.event(Report::Note { subject: &subject, text: &text });
+        }
         let manifest = admitted.manifest;
         let bundle = manifest.name()?;
-        let mut file = copy_index(store, dir, &bundle, manifest.index)?;
+        let mut file = copy_index(store, std::slice::from_ref(dir), &bundle, manifest.index)?;
         let io = |e| TransferError::io(dir, e);
         file.rewind().map_err(io)?;
         check(&manifest, BufReader::new(file.try_clone().map_err(io)?))?;
@@ -218,7 +235,7 @@ impl Work<'_> {
             (Counts::All, Counts::Nothing)
         } else {
             let repository = repository.to_string();
-            remember(&mut self.review, Unusual::Incomparable { repository });
+            remember(&mut self.chosen, Unusual::Incomparable { repository });
             return Ok(());
         };
         let mut open = Open::new(&to.newest, true);

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::BTreeMap};
 
 use chantal_bundle::index::review::{
-    ListedPackage, ReviewLine, Side, Signer, SignerKind, group_of, parse_advisory,
+    ListedFile, ListedPackage, ReviewLine, Side, Signer, SignerKind, group_of, parse_advisory,
 };
 use chantal_contract::{Digest, Fingerprint, Format, Version};
 
@@ -51,9 +51,14 @@ pub(in crate::transfer) struct Group {
     name: String,
     /// Whether one side has a package that the other has not.
     changed: bool,
-    /// The newest package that both sides have; empty while there is none.
-    kept: String,
+    /// The first package that both sides have, while there is no second one.
+    only: String,
+    /// The newest package that both sides have, of each architecture that the format keeps apart.
+    kept: BTreeMap<String, ListedPackage>,
 }
+
+/// Architectures of one package; no repository has so many.
+const ARCHITECTURES: usize = 4096;
 
 impl Group {
     /// Tells whether a package's group is another than this.
@@ -69,24 +74,48 @@ impl Group {
 
     /// Takes a package that both sides have.
     pub fn keep(&mut self, format: &dyn Format, line: &str) -> Result<(), TransferError> {
-        let newer = self.kept.is_empty() || {
-            let order = format.compare(&version(&self.kept)?, &version(line)?);
-            // of equal versions the line that comes last
-            order != Ordering::Greater
-        };
-        if newer {
-            line.clone_into(&mut self.kept);
+        // most groups have one package, of which nothing has to be known
+        if self.only.is_empty() && self.kept.is_empty() {
+            line.clone_into(&mut self.only);
+            return Ok(());
         }
+        if !self.only.is_empty() {
+            let only = std::mem::take(&mut self.only);
+            self.weigh(format, parse(&only)?)?;
+        }
+        self.weigh(format, parse(line)?)
+    }
+
+    /// Keeps a package if it is the newest of its architecture so far.
+    fn weigh(&mut self, format: &dyn Format, package: ListedPackage) -> Result<(), TransferError> {
+        let track = format.kind().track(&package.key.architecture);
+        let version = |package: &ListedPackage| Version(package.key.version.clone());
+        if let Some(kept) = self.kept.get_mut(track) {
+            // of equal versions the line that comes last
+            if format.compare(&version(kept), &version(&package)) != Ordering::Greater {
+                *kept = package;
+            }
+            return Ok(());
+        }
+        if self.kept.len() == ARCHITECTURES {
+            return Err(TransferError::Unwritten { why: "a package has too many architectures" });
+        }
+        self.kept.insert(track.to_owned(), package);
         Ok(())
     }
 
     /// Ends the group before the next one begins: tells the newest that both sides have, where something changed.
     pub fn end(&mut self, next: &str, tell: Tell<'_>) -> Result<(), TransferError> {
-        if self.changed && !self.kept.is_empty() {
-            tell(&ReviewLine::Package(Side::Both, parse(&self.kept)?))?;
+        let mut kept: Vec<ListedPackage> = std::mem::take(&mut self.kept).into_values().collect();
+        let only = std::mem::take(&mut self.only);
+        if self.changed {
+            if !only.is_empty() {
+                kept.push(parse(&only)?);
+            }
+            kept.sort_by_cached_key(ListedPackage::encode);
+            kept.into_iter().try_for_each(|package| tell(&ReviewLine::Package(Side::Both, package)))?;
         }
         self.changed = false;
-        self.kept.clear();
         next.clone_into(&mut self.name);
         Ok(())
     }
@@ -96,11 +125,7 @@ fn parse(line: &str) -> Result<ListedPackage, TransferError> {
     ListedPackage::parse(line).map_err(|why| TransferError::Unwritten { why })
 }
 
-fn version(line: &str) -> Result<Version, TransferError> {
-    Ok(Version(parse(line)?.key.version))
-}
-
-/// Tells the packages that only one side has, and of each group of such the newest that both have.
+/// Tells the packages that only one side has, and of each group of such the newest that both have of each architecture.
 pub(super) fn packages(
     format: &dyn Format,
     old: Option<SortedLines>,
@@ -118,6 +143,17 @@ pub(super) fn packages(
         group.change(side, line, tell)
     })?;
     group.end("", tell)
+}
+
+/// Tells the files of no package that only one side has with these bytes.
+pub(super) fn files(old: Option<SortedLines>, new: SortedLines, tell: Tell<'_>) -> Result<(), TransferError> {
+    merge(old, new, &mut |side, line| {
+        if side == Side::Both {
+            return Ok(());
+        }
+        let file = ListedFile::parse(line).map_err(|why| TransferError::Unwritten { why })?;
+        tell(&ReviewLine::File(side, file))
+    })
 }
 
 /// Tells the advisories that only the new side has.

@@ -1,7 +1,7 @@
 use std::{fmt::Write as _, time::Instant};
 
-use chantal_bundle::index::review::Side;
-use chantal_contract::{Header, Role, SiteName};
+use chantal_bundle::index::review::{FileKind, Side};
+use chantal_contract::{Entry, Header, Role, SiteName};
 use jiff::Timestamp;
 
 use super::*;
@@ -113,6 +113,165 @@ fn the_packages_of_two_states_of_a_mirror_are_told_apart() {
     let digest = Digest::of(b"other content");
     let replaced = whole.iter().any(|l| matches!(l, ReviewLine::Package(_, p) if p.sha256 == Some(digest)));
     assert!(replaced, "the digest is the file's own");
+}
+
+/// Records a state again with another mode, and with further lines.
+fn again(store: &Store, state: &StateRef, mode: Mode, more: &[Line]) -> StateRef {
+    let snapshot = store.snapshot(&state.manifest).unwrap();
+    let mut lines = more.to_vec();
+    snapshot
+        .each_line::<StoreError>(&mut |line| {
+            lines.push(line.clone());
+            Ok(())
+        })
+        .unwrap();
+    let header = Header { mode, ..snapshot.header().clone() };
+    written(store, &header, lines)
+}
+
+fn written(store: &Store, header: &Header, mut lines: Vec<Line>) -> StateRef {
+    lines.sort_by_key(Line::encode);
+    let mut manifest = store.manifests().writer(header, None).unwrap();
+    for line in &lines {
+        manifest.line(line).unwrap();
+    }
+    StateRef { manifest: manifest.finish().unwrap(), evidence: None, date: None, valid_until: None }
+}
+
+fn put(store: &Store, content: &[u8]) -> Measured {
+    let batch = store.pool().batch().unwrap();
+    let measured = batch.put(content).unwrap();
+    batch.flush().unwrap();
+    measured
+}
+
+fn file(store: &Store, path: &str, content: &[u8], role: Role) -> Line {
+    let entry = Entry::Present { measured: put(store, content), role };
+    Line::File { path: RepoPath::new(path).unwrap(), entry }
+}
+
+#[track_caller]
+fn refused(store: &Store, state: &StateRef) -> String {
+    let repository = Name::new("bookworm").unwrap();
+    let step = Advance { repository: &repository, base: None, state };
+    let error = survey(store, step, &|_, _| None, &mut |_| Ok(())).unwrap_err();
+    assert!(matches!(error, TransferError::Unlisted { .. }) && error.is_refusal(), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn a_mode_that_hides_the_packages_of_a_tree_is_refused() {
+    let (_dir, store) = store();
+    let state = suite(&store, &packages(2));
+    for mode in [Mode::Hosted, Mode::Filtered] {
+        let error = refused(&store, &again(&store, &state, mode, &[]));
+        assert!(error.contains(&format!("expected `mirror` of format apt, found `{mode}`")), "{error}");
+    }
+    // and a mirror does not list packages beside its indexes
+    let record = Digest::of(b"record");
+    let line = Line::Pkg { key: Key::new("a", "1", "amd64"), record, files: Vec::new() };
+    assert!(refused(&store, &again(&store, &state, Mode::Mirror, &[line])).contains("in its indexes"));
+}
+
+#[test]
+fn files_that_no_index_names_are_told() {
+    let (_dir, store) = store();
+    let plain = suite(&store, &packages(2));
+    let with = |kernel: &[u8], role| {
+        let kernel = file(&store, "install/vmlinuz", kernel, role);
+        let other = file(&store, "dists/extra/Release", b"of another suite", Role::Index);
+        // one of several compressions, which a client may prefer and nobody read
+        let index = file(&store, "dists/stable/main/binary-amd64/Packages.xz", b"evil", Role::Index);
+        again(&store, &plain, Mode::Mirror, &[kernel, other, index])
+    };
+    let (old, new) = (with(b"good kernel", Role::Payload), with(b"evil kernel", Role::Index));
+    let of = |lines: &[ReviewLine]| -> Vec<(Side, FileKind, String)> {
+        let file = |line: &ReviewLine| match line {
+            ReviewLine::File(side, file) => Some((*side, file.kind, file.path.to_string())),
+            _ => None,
+        };
+        lines.iter().filter_map(file).collect()
+    };
+    assert_eq!(of(&told(&store, None, &plain)), [], "all of a whole mirror is named");
+    let stray = |side, path: &str| (side, FileKind::Stray, path.to_owned());
+    assert_eq!(
+        of(&told(&store, Some(&plain), &old)),
+        [
+            stray(Side::New, "dists/extra/Release"),
+            stray(Side::New, "dists/stable/main/binary-amd64/Packages.xz"),
+            stray(Side::New, "install/vmlinuz"),
+        ]
+    );
+    let mut changed = of(&told(&store, Some(&old), &new));
+    changed.sort_by_key(|(side, ..)| *side);
+    assert_eq!(changed, [stray(Side::Base, "install/vmlinuz"), stray(Side::New, "install/vmlinuz")]);
+}
+
+#[test]
+fn evidence_of_what_is_not_there_is_refused() {
+    let (_dir, store) = store();
+    let plain = suite(&store, &packages(1));
+    let key = |name: &str| chantal_contract::Fingerprint(name.into());
+    let listed = |path: &str, by: &str| {
+        let mut list = crate::store::Evidence::default();
+        let blob = put(&store, b"public key");
+        list.add(crate::store::evidence::Item::Key { fingerprint: key("AB12"), blob });
+        let path = RepoPath::new(path).unwrap();
+        list.add(crate::store::evidence::Item::Signed { path, by: key(by) });
+        StateRef { evidence: Some(put(&store, &list.encode()).sha256), ..plain.clone() }
+    };
+    let good = told(&store, None, &listed("dists/stable/Release", "AB12"));
+    assert_eq!(good.iter().filter(|line| matches!(line, ReviewLine::Signer(_))).count(), 2);
+    refused(&store, &listed("dists/stable/InRelease", "AB12"));
+    refused(&store, &listed("dists/stable/Release", "CD34"));
+}
+
+/// A state of chosen packages of which one has these paths, files and record.
+fn wheels(store: &Store, key: Key, files: &[(&str, &[u8])], record: &[u8]) -> StateRef {
+    let mut records = store.packs().writer().unwrap();
+    let record = records.add(record).unwrap();
+    records.commit().unwrap();
+    let mut lines: Vec<Line> =
+        files.iter().map(|(path, content)| file(store, path, content, Role::Payload)).collect();
+    let mut paths: Vec<RepoPath> = files.iter().map(|(path, _)| RepoPath::new(path).unwrap()).collect();
+    paths.sort();
+    lines.push(Line::Pkg { key, record, files: paths });
+    let options = serde_json::json!({ "projects": ["requests"] });
+    written(store, &Header { format: Kind::Pypi, layout: 1, mode: Mode::Filtered, options }, lines)
+}
+
+#[test]
+fn a_package_of_chosen_ones_is_what_its_file_is() {
+    let (_dir, store) = store();
+    let (wheel, path) = ("requests-1.0-py3-none-any.whl", "packages/requests/requests-1.0-py3-none-any.whl");
+    let key = |version: &str| Key::new("requests", version, wheel);
+    assert!(refused(&store, &wheels(&store, key("3.0"), &[(path, b"x")], b"{}")).contains("version 1.0"));
+    let decoy = [("packages/requests/0/decoy", &b"decoy"[..]), (path, b"x")];
+    assert!(refused(&store, &wheels(&store, key("1.0"), &decoy, b"{}")).contains("decoy"));
+    // whatever clients see of it changes its line: the wheel, what lies beside it, what its page says
+    let metadata = format!("{path}.metadata");
+    let with = |wheel: &[u8], beside: &[u8], record: &[u8]| {
+        wheels(&store, key("1.0"), &[(path, wheel), (&metadata, beside)], record)
+    };
+    let before = with(b"good", b"meta", b"{}");
+    assert_eq!(words(&told(&store, Some(&before), &with(b"good", b"meta", b"{}"))), ["1 1"]);
+    for (what, now) in [
+        ("wheel", with(b"evil", b"meta", b"{}")),
+        ("metadata", with(b"good", b"evil", b"{}")),
+        ("record", with(b"good", b"meta", b"{\"yanked\":true}")),
+    ] {
+        let mut lines = words(&told(&store, Some(&before), &now));
+        lines.sort();
+        assert_eq!(
+            lines,
+            [
+                "+ requests 1.0 requests-1.0-py3-none-any.whl",
+                "- requests 1.0 requests-1.0-py3-none-any.whl",
+                "1 1"
+            ],
+            "{what}"
+        );
+    }
 }
 
 #[test]

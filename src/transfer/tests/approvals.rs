@@ -43,7 +43,7 @@ fn put(dir: &Path, name: &str, namespace: Namespace, key: &SiteKey) {
 #[track_caller]
 fn unapproved(outcome: Result<ImportOutcome, TransferError>) -> TrustError {
     match refused(outcome) {
-        TransferError::Unapproved { source, .. } => source,
+        TransferError::Unapproved { source, .. } => *source,
         other => panic!("{other}"),
     }
 }
@@ -67,6 +67,8 @@ fn a_site_imports_when_enough_have_approved() {
     let written = approve(&officer.store, &looked, &one, None, at(150)).unwrap();
     let expected = dir.join(seal::approver_signature(&one.fingerprint()));
     assert_eq!(written, Approval::Written(expected.clone()));
+    // what the chain brings of trust counts there from then on
+    assert_eq!(officer.store.catalog().trust(&site("hq")).unwrap().unwrap().0, 2);
     let noted = officer.store.journal().read().map(|entry| entry.unwrap().event).last().unwrap();
     let said = Event::Approved {
         bundle: looked.bundle.to_string(),
@@ -92,6 +94,41 @@ fn a_site_imports_when_enough_have_approved() {
     let mut both = [one.fingerprint(), two.fingerprint()];
     both.sort();
     assert_eq!(approved, both.map(|k| k.to_string()));
+}
+
+#[test]
+fn a_bundle_from_before_what_the_officer_has_seen_is_not_approved() {
+    let keys = tempfile::tempdir().unwrap();
+    let one = key(keys.path(), "one");
+    let (collector, _) = sides();
+    collector.amend(&[&collector.key], |change| change.add(one.public(), TrustRole::Approver, None).unwrap());
+    let officer = Side::new("office");
+    officer.trust(&collector);
+    let old = bundle(&collector);
+    collector.amend(&[&collector.key], |change| assert!(change.raise_epoch().is_ok()));
+    let new = collector.export(&["bookworm"], "none").path;
+    let looked = look(&officer.store, &new).unwrap();
+    approve(&officer.store, &looked, &one, None, at(150)).unwrap();
+    let error = look(&officer.store, &old).unwrap_err();
+    assert!(matches!(error, TransferError::Untrusted { .. }) && error.is_refusal(), "{error}");
+}
+
+#[test]
+fn no_signature_is_written_through_a_link() {
+    let keys = tempfile::tempdir().unwrap();
+    let one = key(keys.path(), "one");
+    let (collector, receiver) = demanding(&[&one.public()], 1, &[]);
+    let dir = bundle(&collector);
+    let elsewhere = keys.path().join("elsewhere");
+    copy_tree(&dir.join(seal::SIGNATURES), &elsewhere);
+    fs::remove_dir_all(dir.join(seal::SIGNATURES)).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, dir.join(seal::SIGNATURES)).unwrap();
+    let before = files(&elsewhere);
+    let looked = look(&receiver.store, &dir).unwrap();
+    let error = approve(&receiver.store, &looked, &one, None, at(150)).unwrap_err();
+    assert!(matches!(error, TransferError::Link { .. }) && error.is_refusal(), "{error}");
+    assert_eq!(files(&elsewhere), before);
+    approve(&receiver.store, &looked, &one, Some(&keys.path().join("approver-1.sig")), at(150)).unwrap();
 }
 
 #[test]
@@ -188,9 +225,12 @@ fn a_review_that_does_not_lie_there_or_fit_is_not_approved() {
         assert!(matches!(error, TransferError::Altered { .. }), "{file}");
         let hint = error.hint().expect("what helps");
         assert!(hint.contains("copy it again, or remove it"), "{hint}");
-        assert!(verify(&receiver.store, std::slice::from_ref(&dir), &Silent).is_err(), "{file}");
+        let verified = verify(&receiver.store, std::slice::from_ref(&dir), &Silent).unwrap().remove(0);
+        assert!(verified.is_err(), "{file}");
         fs::remove_file(dir.join(file)).unwrap();
-        assert!(matches!(look(&receiver.store, &dir), Err(TransferError::OtherReview { .. })), "{file}");
+        // what is not there accuses nobody: the review is made anew, and the officer is told
+        let looked = look(&receiver.store, &dir).unwrap();
+        assert_eq!((looked.unseen, looked.review.states.len()), (vec![file], 1));
     }
     // an import needs neither: it makes them anew
     for file in ["review.json", "REVIEW.html"] {

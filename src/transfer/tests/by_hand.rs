@@ -92,6 +92,7 @@ fn the_index_is_text() {
             "+page",
             "review",
             "signer",
+            "file",
             "volume",
             "cell",
             "blob",

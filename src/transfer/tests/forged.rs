@@ -1,149 +1,25 @@
 //! Bundles that a trusted key signed and that lie all the same.
 
-use std::num::NonZeroU32;
-
 use chantal_bundle::{
-    Epoch, Namespace, Sequence,
-    delta::Edit,
     index::{
-        ReviewLine, Writer,
+        ReviewLine,
         review::{ListedPackage, Side as Of, Signer, SignerKind},
     },
-    manifest::{self, CELL, CarriedState, Counts, Delivery, IndexFile, ReviewFiles, TrustLink},
-    seal,
+    manifest::ReviewFiles,
 };
-use chantal_contract::Measured;
 
-use super::review::Reviewed;
+use super::forge::{EVIDENCE, Forgery, NOTHING, file};
 use super::*;
-use crate::trust::sshsig;
 
-const NOTHING: ReviewLine = ReviewLine::Begin { base: 0, packages: 0 };
+mod manifests;
+mod volumes;
 
 fn told(lines: &[ReviewLine]) -> Vec<ReviewLine> {
     std::iter::once(NOTHING).chain(lines.iter().cloned()).collect()
 }
 
-/// A bundle of one state, as a forger would have it.
-struct Forgery {
-    lines: Vec<String>,
-    /// What the manifest says that the lines hash to; the truth when left out.
-    promised: Option<Digest>,
-    format: Kind,
-    counts: Counts,
-    evidence: Option<Digest>,
-    site: &'static str,
-    collector: &'static str,
-    /// What the manifest says of the trust document; the truth when left out.
-    chain: Option<Digest>,
-    /// What the index tells of packages; the truth is that there are none.
-    told: Vec<ReviewLine>,
-    /// Spoils what the manifest says of the review.
-    review: fn(&mut ReviewFiles),
-    requires: Vec<String>,
-}
-
-impl Forgery {
-    fn new(lines: &[String]) -> Self {
-        Self {
-            lines: lines.to_vec(),
-            promised: None,
-            format: Kind::Apt,
-            counts: Counts::default(),
-            evidence: None,
-            site: "plant-7",
-            collector: "hq",
-            chain: None,
-            told: vec![NOTHING],
-            review: |_| {},
-            requires: Vec::new(),
-        }
-    }
-
-    /// Writes the bundle, signed by the collector.
-    fn write(&self, collector: &Side) -> PathBuf {
-        let header = apt_header();
-        let first = header.first_line().unwrap();
-        let whole: String =
-            std::iter::once(&first).chain(&self.lines).fold(String::new(), |t, l| t + l + "\n");
-        let digest = self.promised.unwrap_or_else(|| Digest::of(whole.as_bytes()));
-        let mut index = Writer::new(Vec::new(), NonZeroU32::new(CELL).unwrap()).unwrap();
-        index.state(&name("bookworm"), digest, None).unwrap();
-        index.first(&first).unwrap();
-        for line in &self.lines {
-            index.edit(Edit::Added(line)).unwrap();
-        }
-        self.told.iter().for_each(|line| index.review(line).unwrap());
-        let (bytes, open_size, _) = index.finish().unwrap();
-        let document = TrustDocument::first(site("hq"), collector.key.public());
-        let chain = document.encode().unwrap();
-        let mut manifest = Manifest {
-            version: manifest::VERSION,
-            requires: Vec::new(),
-            collector: site(self.collector),
-            site: site(self.site),
-            epoch: Epoch::FIRST,
-            sequence: Sequence::FIRST,
-            created: at(0),
-            delivery: Delivery::Full,
-            expected_next_by: None,
-            trust: vec![TrustLink { version: 1, sha256: self.chain.unwrap_or(Digest::of(&chain)) }],
-            bases: Vec::new(),
-            presumed: Vec::new(),
-            states: vec![CarriedState {
-                repository: name("bookworm"),
-                manifest: digest,
-                base: None,
-                evidence: self.evidence,
-                names: Vec::new(),
-                format: self.format,
-                mode: Mode::Hosted,
-                date: None,
-                valid_until: None,
-                files: 0,
-                bytes: 0,
-            }],
-            index: IndexFile { size: bytes.len() as u64, sha256: Digest::of(&bytes), open_size },
-            review: export::NO_REVIEW,
-            cell: CELL,
-            volumes: Vec::new(),
-            parity: None,
-            origins: Vec::new(),
-            counts: self.counts,
-        };
-        let reviewed = review::make(&manifest, bytes.as_slice(), open_size)
-            .and_then(|made| Reviewed::new(&made))
-            .unwrap();
-        manifest.review = reviewed.files();
-        (self.review)(&mut manifest.review);
-        let mut text = String::from_utf8(manifest.encode().unwrap()).unwrap();
-        if let [feature] = self.requires.as_slice() {
-            let needs = format!("\"requires\": [\n    \"{feature}\"\n  ]");
-            text = text.replace("\"requires\": []", &needs);
-        }
-        let dir = collector.dir.path().join("forged");
-        for sub in ["", seal::TRUST, seal::SIGNATURES] {
-            fs::create_dir_all(dir.join(sub)).unwrap();
-        }
-        let sign = |namespace, bytes: &[u8]| sshsig::sign(&collector.key, namespace, bytes).unwrap();
-        let put = |name: String, bytes: &[u8]| fs::write(dir.join(name), bytes).unwrap();
-        let key = collector.key.fingerprint();
-        put("index.zst".into(), &bytes);
-        put("manifest.json".into(), text.as_bytes());
-        put(seal::collector_signature(&key), sign(Namespace::Bundle, text.as_bytes()).as_bytes());
-        put(seal::trust_document(1), &chain);
-        put(seal::trust_signature(1, &key), sign(Namespace::Trust, &chain).as_bytes());
-        dir
-    }
-}
-
-fn file(path: &str, content: &[u8]) -> String {
-    let measured = Measured { sha256: Digest::of(content), size: content.len() as u64 };
-    format!("file\t{path}\t{}\t{}\tpayload", measured.sha256, measured.size)
-}
-
 fn package() -> ListedPackage {
-    let group = chantal_contract::Group { name: "hello:amd64".into(), stream: None };
+    let group = chantal_contract::Group { name: "hello".into(), stream: None };
     ListedPackage { group, key: Key::new("hello", "1", "amd64"), sha256: Some(Digest::of(b"held")), size: 4 }
 }
 
@@ -170,7 +46,46 @@ fn a_page_of_another_version_is_believed_by_its_digest() {
     batch.flush().unwrap();
     let later = |r: &mut ReviewFiles| (r.page, r.html.sha256) = (r.page + 1, Digest::of(b"a later page"));
     let forgery = Forgery { review: later, ..Forgery::new(&[file("a", b"held")]) };
-    imported(receiver.import(&forgery.write(&collector)));
+    let dir = forgery.write(&collector);
+    // and everybody is told that nothing else is known of it
+    let notes = inspect(&receiver.store, std::slice::from_ref(&dir)).unwrap().remove(0).unwrap().notes;
+    assert!(notes.iter().any(|note| note.contains("nothing proves that it shows")), "{notes:?}");
+    let looked = look(&receiver.store, &dir).unwrap();
+    assert!(looked.strange_page.is_some_and(|note| note.contains("--html")));
+    imported(receiver.import(&dir));
+}
+
+/// A bundle with its review beside it, as somebody has it who is to approve it.
+fn with_review(forgery: &Forgery, collector: &Side) -> PathBuf {
+    let dir = forgery.write(collector);
+    let manifest = Manifest::parse(&fs::read(dir.join("manifest.json")).unwrap()).unwrap();
+    let index = fs::read(dir.join("index.zst")).unwrap();
+    let made = review::make(&manifest, index.as_slice(), manifest.index.open_size).unwrap();
+    let made = review::Reviewed::new(&made).unwrap();
+    fs::write(dir.join("review.json"), made.json).unwrap();
+    fs::write(dir.join("REVIEW.html"), made.html).unwrap();
+    dir
+}
+
+#[test]
+fn numbers_that_people_decide_by_are_held_against_the_index() {
+    let (collector, receiver) = sides();
+    let good = Forgery::new(&[]);
+    let looked = look(&receiver.store, &with_review(&good, &collector)).unwrap();
+    assert_eq!(looked.review.bytes, 0);
+    let lies: [fn(&mut Manifest); 3] =
+        [|m| m.counts.bytes = 1 << 40, |m| m.counts.records = 1, |m| m.counts.records = u64::MAX];
+    for lie in lies {
+        let dir = with_review(&Forgery::lying(&[], lie), &collector);
+        let is_the_counts = |error: TransferError| {
+            assert!(matches!(error, TransferError::Contradiction { what: "the counts", .. }), "{error}");
+        };
+        is_the_counts(look(&receiver.store, &dir).unwrap_err());
+        is_the_counts(
+            verify(&receiver.store, std::slice::from_ref(&dir), &Silent).unwrap().remove(0).unwrap_err(),
+        );
+        is_the_counts(refused(receiver.import(&dir)));
+    }
 }
 
 #[test]
@@ -181,6 +96,7 @@ fn every_lie_is_found_before_anything_becomes_current() {
     batch.put(b"held").unwrap();
     batch.flush().unwrap();
     let good = Forgery::new(&[file("a", b"held")]);
+    let lying = |spoil: fn(&mut Manifest)| Forgery::lying(&good.lines, spoil);
     let lies = [
         ("a path that leaves its tree", Forgery::new(&[file("../../etc/passwd", b"held")])),
         ("an absolute path", Forgery::new(&[file("/etc/passwd", b"held")])),
@@ -189,15 +105,13 @@ fn every_lie_is_found_before_anything_becomes_current() {
         ("a blob that is nowhere", Forgery::new(&[file("a", b"nowhere")])),
         ("another size", Forgery::new(&[file("a", b"held").replace("\t4\t", "\t5\t")])),
         ("another digest", Forgery { promised: Some(Digest::of(b"other")), ..Forgery::new(&good.lines) }),
-        ("another format", Forgery { format: Kind::Rpm, ..Forgery::new(&good.lines) }),
-        (
-            "records that are not there",
-            Forgery { counts: Counts { records: 1, ..Counts::default() }, ..Forgery::new(&good.lines) },
-        ),
-        (
-            "evidence that is not there",
-            Forgery { evidence: Some(Digest::of(b"evidence")), ..Forgery::new(&good.lines) },
-        ),
+        ("another format", lying(|m| m.states[0].format = Kind::Rpm)),
+        ("records that are not there", lying(|m| m.counts.records = 1)),
+        ("evidence that is not there", lying(|m| m.states[0].evidence = Some(Digest::of(b"evidence")))),
+        ("more bytes than come", lying(|m| m.counts.bytes = 1)),
+        ("more files than there are", lying(|m| m.states[0].files = u64::MAX)),
+        ("fewer bytes of files than there are", lying(|m| m.states[0].bytes = 0)),
+        ("another mode", lying(|m| m.states[0].mode = Mode::Hosted)),
         (
             "another review.json",
             Forgery { review: |r| r.json.sha256 = Digest::of(b"x"), ..Forgery::new(&good.lines) },
@@ -217,23 +131,56 @@ fn every_lie_is_found_before_anything_becomes_current() {
         ),
         ("a key that signed nothing", Forgery { told: told(&[signer()]), ..Forgery::new(&good.lines) }),
         ("an advisory that nobody gave", Forgery { told: told(&[advisory()]), ..Forgery::new(&good.lines) }),
-        ("another site", Forgery { site: "plant-8", ..Forgery::new(&good.lines) }),
-        ("another stream", Forgery { collector: "ship-3", ..Forgery::new(&good.lines) }),
-        ("another chain", Forgery { chain: Some(Digest::of(b"other")), ..Forgery::new(&good.lines) }),
-        ("a feature of the future", Forgery { requires: vec!["parity".into()], ..Forgery::new(&good.lines) }),
+        ("a file that is not told of", Forgery { strays: Vec::new(), ..Forgery::new(&good.lines) }),
+        ("another site", lying(|m| m.site = site("plant-8"))),
+        ("another stream", lying(|m| m.collector = site("ship-3"))),
+        ("another chain", lying(|m| m.trust[0].sha256 = Digest::of(b"other"))),
     ];
     let entries = receiver.entries();
     for (what, lie) in lies {
         println!("{what}");
         let error = refused(receiver.import(&lie.write(&collector)));
         assert!(receiver.newest("bookworm").is_none(), "{what}: {error}");
-        if what.contains("feature") {
-            assert!(error.to_string().contains("`parity`"), "{error}");
-        }
         assert_eq!(matches!(error, TransferError::WrongStream { .. }), what == "another stream", "{error}");
         assert_eq!(matches!(error, TransferError::OtherChain { .. }), what == "another chain", "{error}");
     }
     assert_eq!(receiver.entries(), entries);
     imported(receiver.import(&good.write(&collector)));
     assert_eq!(receiver.read("bookworm", "a"), b"held");
+}
+
+#[test]
+fn a_delta_of_what_the_site_has_is_held_against_it_like_any_other() {
+    let (collector, receiver) = sides();
+    let batch = receiver.store.pool().batch().unwrap();
+    batch.put(b"held").unwrap();
+    batch.flush().unwrap();
+    let key = "packages\tverified";
+    let list = Digest::of(format!("{EVIDENCE}\n{key}\n").as_bytes());
+    let with = |lines: &[String], listed: Vec<String>| Forgery {
+        evidence: Some((list, listed)),
+        ..Forgery::new(lines)
+    };
+    let lines = [file("a", b"held")];
+    imported(receiver.import(&with(&lines, vec![key.into()]).write(&collector)));
+    let state = receiver.newest("bookworm").unwrap();
+    let again = |forgery: Forgery| Forgery {
+        promised: Some(state.manifest),
+        manifest: Box::new(|manifest| manifest.sequence = chantal_bundle::Sequence::new(2).unwrap()),
+        ..forgery
+    };
+    let entries = receiver.entries();
+    let lies = [
+        // the review would not tell of the file
+        ("fewer lines", with(&[], vec![key.into()])),
+        ("other lines", with(&[file("b", b"held")], vec![key.into()])),
+        ("fewer lines of evidence", with(&lines, Vec::new())),
+        ("other lines of evidence", with(&lines, vec!["page\tx\ty\t1".into()])),
+    ];
+    for (what, lie) in lies {
+        let error = refused(receiver.import(&again(lie).write(&collector)));
+        assert!(matches!(error, TransferError::Patch { .. }), "{what}: {error}");
+    }
+    assert_eq!(receiver.entries(), entries);
+    imported(receiver.import(&again(with(&lines, vec![key.into()])).write(&collector)));
 }

@@ -101,6 +101,8 @@ fn several_bundles_are_imported_in_their_order() {
 impl Side {
     /// Trusts a collector of the same name as one that is trusted, in its stead.
     pub(super) fn trust_again(&self, other: &Side) {
+        let forgotten = Event::Forgotten { collector: other.store.site().clone() };
+        self.store.journal().append(forgotten, at(0)).unwrap();
         self.trust(other);
     }
 }
@@ -173,7 +175,7 @@ fn what_another_repository_brought_does_not_travel_again() {
     assert_eq!(receiver.read("two", "b"), shared);
 
     // A site that was never given the first says so before it reads a volume.
-    let (_, fresh) = sides();
+    let fresh = Side::new("plant-7");
     fresh.trust(&collector);
     let error = refused(fresh.import(&second.path));
     assert!(matches!(error, TransferError::MissingBlobs { count: 2, .. }), "{error}");
@@ -330,7 +332,7 @@ fn a_verification_ends_where_it_said_that_it_would() {
     collector.state("bookworm", &[("a", &vec![7; 300_000]), ("b", &noise(1, 200_000))], 1);
     let written = collector.export(&["bookworm"], "none");
     let told = Told::default();
-    verify(&receiver.store, &[written.path], &told).unwrap();
+    verify(&receiver.store, &[written.path], &told).unwrap().remove(0).unwrap();
     let (promised, done) = *told.of.lock().unwrap();
     assert_eq!(promised, Some(u64::try_from(done).unwrap()));
 }
@@ -426,14 +428,14 @@ fn an_inspection_writes_nothing() {
     collector.state("bookworm", &[("a", b"a"), ("b", &noise(1, 2_000_000))], 1);
     let written = collector.export(&["bookworm"], "none");
     let entries = receiver.entries();
-    let found = inspect(&receiver.store, std::slice::from_ref(&written.path)).unwrap();
-    assert_eq!(found[0].manifest, manifest_of(&written));
-    assert_eq!(found[0].at_hand.len(), 1);
-    let verified = verify(&receiver.store, std::slice::from_ref(&written.path), &Silent).unwrap();
-    assert!(verified[0].is_good() && verified[0].is_whole());
+    let found = inspected(&receiver, &written.path);
+    assert_eq!(found.manifest, manifest_of(&written));
+    assert_eq!(found.at_hand.len(), 1);
+    let verified = verified_at(&receiver, std::slice::from_ref(&written.path));
+    assert!(verified.is_good() && verified.is_whole());
     fs::remove_file(written.path.join("volume-0001.tar.zst")).unwrap();
-    let verified = verify(&receiver.store, &[written.path], &Silent).unwrap();
-    assert!(verified[0].is_good() && !verified[0].is_whole());
+    let verified = verified_at(&receiver, &[written.path]);
+    assert!(verified.is_good() && !verified.is_whole());
     assert_eq!(receiver.entries(), entries);
     assert!(receiver.newest("bookworm").is_none());
 }

@@ -5,7 +5,7 @@ use chantal_bundle::{Namespace, Receipt, TrustRole, receipt::Sealed, trust::Chan
 use super::*;
 use crate::{
     store::{GRACE, Object},
-    transfer::receipt::{apply, make, read, seal},
+    transfer::receipt::{apply, check, make, read, read_last, seal},
     trust::{TrustError, sshsig},
 };
 
@@ -19,24 +19,24 @@ impl Side {
         chain.advance(&self.store, &link, at(300)).unwrap()
     }
 
-    fn believe_receipts_of(&self, other: &Side) {
+    pub(super) fn believe_receipts_of(&self, other: &Side) {
         let key = other.key.public();
         let site = other.store.site().clone();
         self.amend(&[&self.key], |change| change.add(key, TrustRole::Receiver, Some(&site)).unwrap());
     }
 
-    fn receipt(&self, second: i64) -> Vec<u8> {
+    pub(super) fn receipt(&self, second: i64) -> Vec<u8> {
         let receipt = make(&self.store, &site("hq"), at(second)).unwrap();
         seal(&receipt, &self.key).unwrap()
     }
 
-    fn hear(&self, file: &[u8]) -> Result<Applied, ReceiptFault> {
+    pub(super) fn hear(&self, file: &[u8]) -> Result<Applied, ReceiptFault> {
         apply(&self.store, file, Backwards::Refused, at(400))
     }
 }
 
 /// A collector that believes the receipts of a receiver that trusts it.
-fn acquainted() -> (Side, Side) {
+pub(super) fn acquainted() -> (Side, Side) {
     let (collector, receiver) = sides();
     collector.believe_receipts_of(&receiver);
     (collector, receiver)
@@ -149,6 +149,77 @@ fn a_receipt_counts_from_the_sites_own_key_alone() {
 }
 
 #[test]
+fn an_old_receipt_that_is_carried_again_changes_nothing() {
+    let (collector, receiver) = acquainted();
+    collector.state("bookworm", &[("a", &noise(1, 100_000))], 1);
+    imported(receiver.import(&collector.export(&["bookworm"], "none").path));
+    let whole = receiver.receipt(200);
+    let newest = receiver.newest("bookworm").unwrap();
+    let snapshot = receiver.store.snapshot(&newest.manifest).unwrap();
+    let blob = snapshot.file(&RepoPath::new("a").unwrap()).unwrap().unwrap();
+    fs::remove_file(receiver.store.pool().path(&blob.sha256)).unwrap();
+    let lossy = receiver.receipt(300);
+    collector.hear(&whole).unwrap();
+    collector.hear(&lossy).unwrap();
+    // of the same place, and the site said something else since
+    let error = collector.hear(&whole).unwrap_err();
+    assert!(matches!(error, ReceiptFault::Again { .. }) && error.is_refusal(), "{error}");
+    assert!(check(&collector.store, &whole, Backwards::Refused).is_err(), "a dry run says so, too");
+    let error = read_last(&collector.store, &whole).unwrap_err();
+    assert!(matches!(error, ReceiptFault::Again { .. }), "no bundle is made of it: {error}");
+    read_last(&collector.store, &lossy).unwrap();
+    // one from before more was imported makes no bundle either: the site would go back
+    collector.state("bookworm", &[("a", b"2")], 2);
+    imported(receiver.import(&collector.export(&["bookworm"], "acknowledged").path));
+    let late = receiver.receipt(400);
+    collector.hear(&late).unwrap();
+    for old in [&whole, &lossy] {
+        let error = read_last(&collector.store, old).unwrap_err();
+        assert!(matches!(error, ReceiptFault::Older { .. }), "{error}");
+    }
+    // somebody who means it goes back, and forward again
+    apply(&collector.store, &lossy, Backwards::Allowed, at(500)).unwrap();
+    assert!(!collector.hear(&late).unwrap().already);
+}
+
+#[test]
+fn what_a_stolen_receiver_key_signed_counts_for_nothing_once_it_is_revoked() {
+    let (collector, receiver) = acquainted();
+    collector.state("bookworm", &[("a", b"a")], 1);
+    imported(receiver.import(&collector.export(&["bookworm"], "none").path));
+    collector.state("bookworm", &[("a", b"b")], 2);
+    let lost = collector.export(&["bookworm"], "last");
+    // the thief says that it arrived, and beyond that what nobody can have sent
+    let genuine = parse(&receiver.receipt(200));
+    let newest = collector.newest("bookworm").unwrap();
+    let mut states = genuine.states.clone();
+    states[0].manifest = newest.manifest;
+    states[0].evidence = newest.evidence;
+    let bundle = Some(Digest::of(&fs::read(lost.path.join("manifest.json")).unwrap()));
+    let sequence = Some(lost.manifest.sequence);
+    let forged = Receipt { states, bundle, sequence, ..genuine.clone() };
+    let far = Receipt { sequence: chantal_bundle::Sequence::new(99_999_999).ok(), ..genuine };
+    let error = collector.hear(&seal(&far, &receiver.key).unwrap()).unwrap_err();
+    assert!(matches!(error, ReceiptFault::Again { .. } | ReceiptFault::Strange { .. }), "{error}");
+    collector.hear(&seal(&forged, &receiver.key).unwrap()).unwrap();
+    assert!(collector.try_export(&["bookworm"], "acknowledged", VOLUME_SIZE).unwrap().is_none());
+    // its key is revoked, and the site's new one is believed
+    let fresh = SiteKey::generate(&receiver.dir.path().join("fresh"), "fresh", &Passphrase::None).unwrap();
+    let (old, plant) = (receiver.key.fingerprint(), site("plant-7"));
+    collector.amend(&[&collector.key], |change| {
+        change.add(fresh.public(), TrustRole::Receiver, Some(&plant)).unwrap();
+        change.revoke(&old).unwrap();
+    });
+    let full = collector.export(&["bookworm"], "acknowledged");
+    assert_eq!(full.manifest.delivery, chantal_bundle::manifest::Delivery::Full);
+    imported(receiver.import(&full.path));
+    let receiver = Side { key: fresh, ..receiver };
+    // what the forged one said does not stand in the way
+    collector.hear(&receiver.receipt(300)).unwrap();
+    assert!(collector.try_export(&["bookworm"], "acknowledged", VOLUME_SIZE).unwrap().is_none());
+}
+
+#[test]
 fn every_flipped_bit_of_a_receipt_is_found() {
     let (collector, receiver) = acquainted();
     collector.state("bookworm", &[("a", b"a")], 1);
@@ -174,7 +245,7 @@ fn states_that_the_collector_does_not_know_are_said_and_do_not_count() {
     let reborn = collector.twin();
     reborn.believe_receipts_of(&receiver);
     reborn.state("bookworm", &[("a", b"other")], 5);
-    let applied = reborn.hear(&receiver.receipt(200)).unwrap();
+    let applied = apply(&reborn.store, &receiver.receipt(200), Backwards::Allowed, at(400)).unwrap();
     assert_eq!(applied.unknown.len(), 1);
     assert!(applied.foreign, "its newest import is none of this store's");
     let next = reborn.export(&["bookworm"], "acknowledged");
@@ -202,6 +273,7 @@ fn missing_bundle(collector: &Side, receipt: &[u8]) -> Result<Option<Written>, T
         repositories: &[name("bookworm")],
         out: &collector.dir.path().join("out"),
         since: Since::Missing(Box::new(heard.receipt)),
+        unchanged: Unchanged::Skip,
         volume_size: VOLUME_SIZE,
         parity: None,
         after_write: AfterWrite::Trust,

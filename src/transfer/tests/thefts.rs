@@ -1,16 +1,13 @@
 //! Keys that are stolen, rotated, lost: what an attacker's bundle still does, and what cures it.
 
-use std::num::NonZeroU32;
-
 use chantal_bundle::{
     Epoch, Namespace, Sequence, TrustRole,
-    index::{ReviewLine, Writer},
-    manifest::{self, CELL, CarriedState, Counts, Delivery, IndexFile, TrustLink},
+    manifest::Delivery,
     seal,
     trust::{Change, ChangeError, Link},
 };
 
-use super::review::Reviewed;
+use super::forge::Forgery;
 use super::*;
 use crate::trust::{TrustError, sshsig};
 
@@ -25,74 +22,10 @@ struct Theft<'a> {
 
 impl Theft<'_> {
     fn write(&self, dir: &Path) -> PathBuf {
-        let header = apt_header();
-        let first = header.first_line().unwrap();
-        let digest = Digest::of(format!("{first}\n").as_bytes());
-        let mut index = Writer::new(Vec::new(), NonZeroU32::new(CELL).unwrap()).unwrap();
-        index.state(&name("bookworm"), digest, None).unwrap();
-        index.first(&first).unwrap();
-        index.review(&ReviewLine::Begin { base: 0, packages: 0 }).unwrap();
-        let (bytes, open_size, _) = index.finish().unwrap();
-        let links = (1..).zip(&self.chain);
-        let mut manifest = Manifest {
-            version: manifest::VERSION,
-            requires: Vec::new(),
-            collector: site("hq"),
-            site: site("plant-7"),
-            epoch: Epoch::new(self.epoch).unwrap(),
-            sequence: Sequence::new(self.sequence).unwrap(),
-            created: at(0),
-            delivery: Delivery::Full,
-            expected_next_by: None,
-            trust: links.map(|(version, l)| TrustLink { version, sha256: Digest::of(&l.document) }).collect(),
-            bases: Vec::new(),
-            presumed: Vec::new(),
-            states: vec![CarriedState {
-                repository: name("bookworm"),
-                manifest: digest,
-                base: None,
-                evidence: None,
-                names: Vec::new(),
-                format: Kind::Apt,
-                mode: Mode::Hosted,
-                date: None,
-                valid_until: None,
-                files: 0,
-                bytes: 0,
-            }],
-            index: IndexFile { size: bytes.len() as u64, sha256: Digest::of(&bytes), open_size },
-            review: export::NO_REVIEW,
-            cell: CELL,
-            volumes: Vec::new(),
-            parity: None,
-            origins: Vec::new(),
-            counts: Counts::default(),
-        };
-        let reviewed =
-            review::make(&manifest, bytes.as_slice(), open_size).and_then(|r| Reviewed::new(&r)).unwrap();
-        manifest.review = reviewed.files();
-        let text = manifest.encode().unwrap();
-        let dir = dir.join(format!("{}-{}-{}", self.path, self.epoch, self.sequence));
-        for sub in ["", seal::TRUST, seal::SIGNATURES] {
-            fs::create_dir_all(dir.join(sub)).unwrap();
-        }
-        let put = |name: String, bytes: &[u8]| fs::write(dir.join(name), bytes).unwrap();
-        put("index.zst".into(), &bytes);
-        put("manifest.json".into(), &text);
-        put(manifest::REVIEW_JSON.into(), &reviewed.json);
-        put(manifest::REVIEW_HTML.into(), &reviewed.html);
-        for key in &self.keys {
-            let signature = sshsig::sign(key, Namespace::Bundle, &text).unwrap();
-            put(seal::collector_signature(&key.fingerprint()), signature.as_bytes());
-        }
-        for (version, link) in (1..).zip(&self.chain) {
-            put(seal::trust_document(version), &link.document);
-            for signature in &link.signatures {
-                let by = sshsig::verify(Namespace::Trust, &link.document, signature).unwrap();
-                put(seal::trust_signature(version, &by.fingerprint()), signature);
-            }
-        }
-        dir
+        let (epoch, sequence) = (Epoch::new(self.epoch).unwrap(), Sequence::new(self.sequence).unwrap());
+        let forgery = Forgery::lying(&[], move |m| (m.epoch, m.sequence) = (epoch, sequence));
+        let dir = dir.join(format!("{}-{epoch}-{sequence}", self.path));
+        forgery.write_to(&dir, &self.chain, &self.keys)
     }
 }
 
@@ -117,6 +50,7 @@ fn export_with(side: &Side, keys: &[&SiteKey], since: &str) -> Result<Written, T
         repositories: &[name("bookworm")],
         out: &out(side),
         since: since.into(),
+        unchanged: Unchanged::Skip,
         volume_size: VOLUME_SIZE,
         parity: None,
         after_write: AfterWrite::Trust,
@@ -432,6 +366,7 @@ fn no_decision_looks_at_the_clock() {
             repositories: &repositories,
             out: &out,
             since: Since::Last,
+            unchanged: Unchanged::Skip,
             volume_size: VOLUME_SIZE,
             parity: None,
             after_write: AfterWrite::Trust,

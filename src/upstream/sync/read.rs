@@ -203,7 +203,7 @@ impl Reading<'_> {
                 }
             }
             // the files that tell of them travel as they are
-            Step::Advisory(_) => {}
+            Step::Advisory(_) | Step::Unread(_) => {}
             Step::File(want) => gathered.files.push(Payload::loose(want)),
             Step::Alias { path, target } => {
                 gathered.aliases.insert(path, target);

@@ -173,7 +173,11 @@ fn sizes_and_counts_are_limited() {
     for (size, fits) in [(RECORD_BYTES - 1, true), (RECORD_BYTES, true), (RECORD_BYTES + 1, false)] {
         let control = format!("{CONTROL} {}\n", "x".repeat(size - CONTROL.len() - 2));
         assert_eq!(control.len(), size);
-        assert_eq!(read(&deb(&control)).is_ok(), fits, "{size}");
+        match read(&deb(&control)) {
+            Ok(_) => assert!(fits, "{size}"),
+            // seen before it is taken for a stanza
+            Err(error) => assert!(!fits && error.to_string().contains("its control file"), "{size}: {error}"),
+        }
     }
     for (count, fits) in [(CONTROL_ENTRIES - 1, true), (CONTROL_ENTRIES, true), (CONTROL_ENTRIES + 1, false)]
     {

@@ -10,12 +10,13 @@ use chantal_contract::{Digest, Name, limits::RECORD_BYTES};
 use super::line::{IndexLine, Order};
 use super::review::ReviewLine;
 use super::{IndexError, Item, LINE_BYTES, MAGIC, VERSION, WINDOW_LOG};
+use crate::frame::FrameReader;
 
 /// Reads an index item by item; memory does not grow with it.
 ///
 /// The caller has checked the compressed bytes against the digest in a signed manifest. Nothing but the one form is accepted.
 pub struct Reader<R: BufRead> {
-    input: BufReader<io::Take<zstd::stream::read::Decoder<'static, R>>>,
+    input: BufReader<io::Take<FrameReader<R>>>,
     order: Order,
     /// The line that was read last, without its LF.
     line: String,
@@ -31,10 +32,9 @@ pub struct Reader<R: BufRead> {
 impl<R: BufRead> Reader<R> {
     /// Begins to read an index that has `open_size` bytes after decompression and describes cells of `cell` bytes.
     pub fn new(input: R, open_size: u64, cell: NonZeroU32) -> Result<Self, IndexError> {
-        let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
-        decoder.window_log_max(WINDOW_LOG)?;
+        let opened = FrameReader::new(input, WINDOW_LOG, u64::MAX)?;
         // One byte more than promised is enough to see that there is more.
-        let input = BufReader::with_capacity(128 << 10, decoder.take(open_size.saturating_add(1)));
+        let input = BufReader::with_capacity(128 << 10, opened.take(open_size.saturating_add(1)));
         let mut reader = Self {
             input,
             order: Order::new(cell),

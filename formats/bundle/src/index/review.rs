@@ -6,15 +6,16 @@
 //! -GROUP⇥KEY⇥SHA256⇥SIZE
 //! +GROUP⇥KEY⇥SHA256⇥SIZE
 //! =GROUP⇥KEY⇥SHA256⇥SIZE
+//! file⇥PATH⇥listed|unread|stray⇥SHA256⇥SIZE⇥-|+
 //! advisory⇥ID⇥KIND⇥SEVERITY⇥TITLE⇥REFERENCE REFERENCE…
 //! ```
 
 use chantal_contract::{
-    Advisory, Digest, Fingerprint, Group, Key,
-    limits::{ADVISORY_FIELD_BYTES, ADVISORY_REFERENCES, SUMMARY_BYTES},
+    Advisory, Digest, Fingerprint, Group, Key, Measured, RepoPath,
+    limits::{ADVISORY_FIELD_BYTES, ADVISORY_REFERENCES, SIGNERS, SUMMARY_BYTES},
 };
 
-use super::line::number;
+use super::line::{measured, number};
 
 type Why = &'static str;
 
@@ -128,6 +129,60 @@ pub fn group_of(text: &str) -> &str {
     text.split_once('\t').map_or(text, |(group, _)| group)
 }
 
+/// What a file that belongs to no package is to its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileKind {
+    /// An index lists it.
+    Listed,
+    /// It tells clients of packages, and another file was read in its place.
+    Unread,
+    /// Nothing that was read names it.
+    Stray,
+}
+
+impl FileKind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Listed => "listed",
+            Self::Unread => "unread",
+            Self::Stray => "stray",
+        }
+    }
+}
+
+/// A file that belongs to no package, as a review names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedFile {
+    /// Its path.
+    pub path: RepoPath,
+    /// What it is.
+    pub kind: FileKind,
+    /// Its bytes.
+    pub measured: Measured,
+}
+
+impl ListedFile {
+    /// Writes the line without its word, mark and LF.
+    pub fn encode(&self) -> String {
+        let Self { path, kind, measured } = self;
+        format!("{path}\t{}\t{}\t{}", kind.name(), measured.sha256, measured.size)
+    }
+
+    /// Reads what [`ListedFile::encode`] wrote; there is one form only.
+    pub fn parse(text: &str) -> Result<Self, Why> {
+        let fields: Vec<&str> = text.split('\t').take(5).collect();
+        let [path, kind, sha256, size] = fields.as_slice() else { return Err("a file has four fields") };
+        let kind = match *kind {
+            "listed" => FileKind::Listed,
+            "unread" => FileKind::Unread,
+            "stray" => FileKind::Stray,
+            _ => return Err("a file is none of listed, unread, stray"),
+        };
+        let path = RepoPath::new(path).map_err(|_| "a path is none that a tree may hold")?;
+        Ok(Self { path, kind, measured: measured(sha256, size)? })
+    }
+}
+
 /// One line of what a state changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReviewLine {
@@ -140,8 +195,10 @@ pub enum ReviewLine {
     },
     /// A key of upstream.
     Signer(Signer),
-    /// A package that only one side has; or the newest that both have of a group of which one side has others.
+    /// A package that only one side has; or the newest that both have, of each architecture, in a group of which one side has others.
     Package(Side, ListedPackage),
+    /// A file of no package that only one side has, or has with these bytes.
+    File(Side, ListedFile),
     /// An advisory that the base has not.
     Advisory(Advisory),
 }
@@ -155,6 +212,7 @@ impl ReviewLine {
                 format!("signer\t{}\t{key}\t{}", kind.name(), side.mark())
             }
             Self::Package(side, package) => format!("{}{}", side.mark(), package.encode()),
+            Self::File(side, file) => format!("file\t{}\t{}", file.encode(), side.mark()),
             Self::Advisory(advisory) => format!("advisory\t{}", encode_advisory(advisory)),
         }
     }
@@ -171,6 +229,7 @@ impl ReviewLine {
         match word {
             "review" => Some(begin(rest)),
             "signer" => Some(signer(rest)),
+            "file" => Some(file(rest)),
             "advisory" => Some(parse_advisory(rest).map(Self::Advisory)),
             _ => None,
         }
@@ -197,6 +256,12 @@ fn signer(rest: &str) -> Result<ReviewLine, Why> {
     }
     let side = Side::of_mark(mark).ok_or("a signer's mark is none of -, =, +")?;
     Ok(ReviewLine::Signer(Signer { kind, key: Fingerprint((*key).to_owned()), side }))
+}
+
+fn file(rest: &str) -> Result<ReviewLine, Why> {
+    let (file, mark) = rest.rsplit_once('\t').ok_or("a field is missing")?;
+    let side = Side::of_mark(mark).filter(|side| *side != Side::Both);
+    Ok(ReviewLine::File(side.ok_or("a file's mark is none of -, +")?, ListedFile::parse(file)?))
 }
 
 /// Writes an advisory's fields, separated by TABs.
@@ -243,10 +308,13 @@ pub fn parse_advisory(text: &str) -> Result<Advisory, Why> {
 #[derive(Debug, Default)]
 pub(super) struct ReviewOrder {
     stage: Stage,
+    signers: usize,
     last_signer: Option<(SignerKind, Fingerprint)>,
     group: String,
     last: String,
-    kept: bool,
+    /// The last package of the group that both sides have.
+    kept: String,
+    last_file: String,
     last_advisory: String,
 }
 
@@ -255,6 +323,7 @@ enum Stage {
     #[default]
     Signers,
     Packages,
+    Files,
     Advisories,
 }
 
@@ -265,10 +334,11 @@ impl ReviewOrder {
             ReviewLine::Begin { .. } => return Err("a review begins within another"),
             ReviewLine::Signer(_) => Stage::Signers,
             ReviewLine::Package(..) => Stage::Packages,
+            ReviewLine::File(..) => Stage::Files,
             ReviewLine::Advisory(_) => Stage::Advisories,
         };
         if stage < self.stage {
-            return Err("signers, packages and advisories do not stand in this order");
+            return Err("signers, packages, files and advisories do not stand in this order");
         }
         self.stage = stage;
         match line {
@@ -279,9 +349,19 @@ impl ReviewOrder {
                     return Err("the signers do not rise");
                 }
                 self.last_signer = Some(this);
-                Ok(())
+                self.signers += 1;
+                if self.signers > SIGNERS { Err("a state has too many signers") } else { Ok(()) }
             }
             ReviewLine::Package(side, package) => self.package(*side, &package.encode()),
+            ReviewLine::File(_, file) => {
+                // no file is on both sides with the same bytes
+                let this = file.encode();
+                if self.last_file >= this {
+                    return Err("the files do not rise");
+                }
+                self.last_file = this;
+                Ok(())
+            }
             ReviewLine::Advisory(advisory) => {
                 let this = encode_advisory(advisory);
                 if self.last_advisory >= this {
@@ -301,17 +381,22 @@ impl ReviewOrder {
         }
         match side {
             Side::Both if begins => return Err("a package that both sides have stands alone in its group"),
-            _ if !begins && self.kept => return Err("a line follows the package that both sides have"),
-            Side::Both => self.kept = true,
-            Side::Base | Side::New => {
-                if !begins && self.last.as_str() >= text {
-                    return Err("the packages do not rise");
+            Side::Both => {
+                if self.kept.as_str() >= text {
+                    return Err("the packages that both sides have do not rise");
                 }
-                self.kept = false;
+                text.clone_into(&mut self.kept);
+                return Ok(());
             }
+            Side::Base | Side::New => {}
         }
         if begins {
+            self.kept.clear();
             group.clone_into(&mut self.group);
+        } else if !self.kept.is_empty() {
+            return Err("a line follows the package that both sides have");
+        } else if self.last.as_str() >= text {
+            return Err("the packages do not rise");
         }
         text.clone_into(&mut self.last);
         Ok(())

@@ -1,14 +1,18 @@
 use std::num::NonZeroU32;
 
 use super::{
-    review::{ListedPackage, Side, Signer, SignerKind},
+    review::{FileKind, ListedFile, ListedPackage, Side, Signer, SignerKind},
     *,
 };
-use crate::delta::Edit;
+use crate::{
+    delta::Edit,
+    frame::tests::{RAW, frame},
+};
 use chantal_contract::{
-    Advisory, Fingerprint, Group, Key,
+    Advisory, Fingerprint, Group, Key, RepoPath,
     limits::{
-        ADVISORY_FIELD_BYTES, ADVISORY_REFERENCES, BLOB_PARTS, MEMBER_BYTES, PAYLOAD_BYTES, SUMMARY_BYTES,
+        ADVISORY_FIELD_BYTES, ADVISORY_REFERENCES, BLOB_PARTS, MEMBER_BYTES, PAYLOAD_BYTES, SIGNERS,
+        SUMMARY_BYTES,
     },
 };
 
@@ -47,7 +51,7 @@ const NOTHING: ReviewLine = ReviewLine::Begin { base: 0, packages: 0 };
 /// A review with every kind of line.
 fn review_lines() -> Vec<ReviewLine> {
     let package = |name: &str, version: &str, side| {
-        let group = Group { name: format!("{name}:amd64"), stream: None };
+        let group = Group { name: name.into(), stream: None };
         let key = Key::new(name, version, "amd64");
         ReviewLine::Package(side, ListedPackage { group, key, sha256: Some(Digest::of(b"p")), size: 7 })
     };
@@ -60,6 +64,10 @@ fn review_lines() -> Vec<ReviewLine> {
         title: "a title".into(),
         references: vec!["CVE-1".into(), "CVE-2".into()],
     };
+    let file = |path: &str, kind, content: &[u8], side| {
+        let measured = Measured { sha256: Digest::of(content), size: 7 };
+        ReviewLine::File(side, ListedFile { path: RepoPath::new(path).unwrap(), kind, measured })
+    };
     vec![
         ReviewLine::Begin { base: 2, packages: 3 },
         signer(SignerKind::Key, "AB", Side::Both),
@@ -69,6 +77,10 @@ fn review_lines() -> Vec<ReviewLine> {
         package("hello", "2", Side::New),
         package("world", "2", Side::New),
         package("world", "1", Side::Both),
+        package("world", "1.5", Side::Both),
+        file("a", FileKind::Listed, b"a", Side::Base),
+        file("a", FileKind::Stray, b"a", Side::New),
+        file("b", FileKind::Unread, b"a", Side::New),
         ReviewLine::Advisory(advisory),
     ]
 }
@@ -126,9 +138,9 @@ fn is_read_as_it_is_written() {
     let plain = zstd::decode_all(&*bytes).unwrap();
     assert_eq!(plain.len() as u64, open_size);
     let items = read_all(&bytes, open_size).unwrap();
-    assert_eq!(items.len(), 31);
+    assert_eq!(items.len(), 35);
     assert!(items[0].starts_with("State"), "{items:?}");
-    assert!(items[30].starts_with("End"), "{items:?}");
+    assert!(items[34].starts_with("End"), "{items:?}");
     assert_eq!(sample(), (bytes, open_size), "equal calls write equal bytes");
 }
 
@@ -189,6 +201,33 @@ fn a_bomb_is_not_unpacked() {
 }
 
 #[test]
+fn the_file_is_zstd_frames_and_nothing_else() {
+    let (bytes, open_size) = sample();
+    let plain = zstd::decode_all(&*bytes).unwrap();
+    let good = read_all(&bytes, open_size).unwrap();
+    let stored =
+        |fields: &[u8], text: &[u8]| frame(fields, &[(RAW, u32::try_from(text.len()).unwrap(), text)]);
+    let window = WINDOW_LOG as u8 - 10 << 3;
+    for (descriptor, fits) in [(window - 1, true), (window, true), (window + 1, false), (0xff, false)] {
+        let read = read_all(&stored(&[0, descriptor], &plain), open_size);
+        assert_eq!(read.is_ok(), fits, "window descriptor {descriptor:#04x}");
+    }
+    let parts = [stored(&[0, window], &plain[..100]), stored(&[0, window], &plain[100..])];
+    assert_eq!(read_all(&parts.concat(), open_size).unwrap(), good);
+    for low in 0..16_u8 {
+        let skippable = [&[0x50 | low, 0x2a, 0x4d, 0x18, 6, 0, 0, 0][..], b"secret"].concat();
+        for hiding in [
+            [&*skippable, &parts[0], &parts[1]].concat(),
+            [&*parts[0], &skippable, &parts[1]].concat(),
+            [&*parts[0], &parts[1], &skippable].concat(),
+        ] {
+            assert!(matches!(read_all(&hiding, open_size), Err(IndexError::Io(_))), "{low}");
+        }
+    }
+    assert!(read_all(&stored(&[1, window, 7], &plain), open_size).is_err(), "it asks for a dictionary");
+}
+
+#[test]
 fn a_newer_version_is_named() {
     let (packed, size) = squeezed(b"chantal-index\t2\n");
     assert!(matches!(read_all(&packed, size), Err(IndexError::Version(v)) if v == "2"));
@@ -207,79 +246,123 @@ fn lines_keep_their_places() {
         read_all(&packed, size)
     };
     read(format!("{state}+a\n-b\n{review}{volume}blob\t{h0}\t1\nend\t1\t0\t1\t1\n")).unwrap();
-    for (name, bad) in [
-        ("no end", state.clone()),
-        ("totals", format!("{state}{review}end\t1\t0\t0\t1\n")),
-        ("after the end", format!("{state}{review}end\t1\t0\t0\t0\nend\t1\t0\t0\t0\n")),
-        ("no review", format!("{state}end\t1\t0\t0\t0\n")),
-        ("two reviews", format!("{state}{review}{review}end\t1\t0\t0\t0\n")),
-        ("a review alone", format!("{review}end\t0\t0\t0\t0\n")),
-        ("evidence after the review", format!("{state}{review}evidence\t{h0}\t-\n=f\nend\t1\t0\t0\t0\n")),
+    let end = "end\t1\t0\t0\t0\n";
+    let p = |version: &str| package(version);
+    let record = |bytes: &str| (Digest::of(bytes.as_bytes()), format!("{}\n{bytes}\n", bytes.len()));
+    let mut records = [record("one"), record("two")];
+    records.sort();
+    let [r0, r1] = records.map(|(digest, rest)| format!("record\t{digest}\t{rest}"));
+    let part = |blob: &str, size: u64, n: u32, of: u32, own: u64| {
+        format!("part\t{blob}\t{size}\t{n}\t{of}\t{h1}\t{own}\n")
+    };
+    let two = "end\t0\t0\t1\t2\n";
+    for (why, bad) in [
+        ("it ends without an end line", format!("{state}{review}")),
+        ("totals are others", format!("{state}{review}end\t1\t0\t0\t1\n")),
+        ("it is shorter than promised", format!("{state}{review}{end}{end}")),
+        ("no such line may", format!("{state}{end}")),
+        ("a review begins within another", format!("{state}{review}{review}{end}")),
+        ("no such line may", format!("{review}end\t0\t0\t0\t0\n")),
+        ("no such line may", format!("{state}{review}evidence\t{h0}\t-\n=f\n{end}")),
         (
-            "a package before the review",
-            format!(
-                "{state}{review}state\tz\t{h0}\t-\n=f\n+{}={}end\t2\t0\t0\t0\n",
-                package("1"),
-                package("1")
-            ),
+            "stands alone in its group",
+            format!("{state}{review}state\tz\t{h0}\t-\n=f\n{review}={}end\t2\t0\t0\t0\n", p("1")),
+        ),
+        ("the packages do not rise", format!("{state}{review}+{}-{}{end}", p("2"), p("1"))),
+        ("the packages do not rise", format!("{state}{review}+{}-{}{end}", p("1"), p("1"))),
+        ("the groups of packages do not rise", format!("{state}{review}+h{}+{}{end}", &p("1")[1..], p("1"))),
+        ("stands alone in its group", format!("{state}{review}={}{end}", p("1"))),
+        ("a line follows the package", format!("{state}{review}+{0}={0}={0}{end}", p("1"))),
+        ("a line follows the package", format!("{state}{review}+{}={}+{}{end}", p("1"), p("0"), p("2"))),
+        ("field", format!("{state}{review}+g\tp 1 a\t{h0}\n{end}")),
+        ("field", format!("{state}{review}+g\tp 1 a\t{h0}\t1\t1\n{end}")),
+        ("a size without a digest", format!("{state}{review}+g\tp 1 a\t-\t1\n{end}")),
+        ("a package's key is not", format!("{state}{review}+g\tp 1\t{h0}\t1\n{end}")),
+        ("a package's key is not", format!("{state}{review}+g\tp%41 1 a\t{h0}\t1\n{end}")),
+        (
+            "the signers do not rise",
+            format!("{state}{review}signer\tsigned\tAB\t+\nsigner\tkey\tAB\t+\n{end}"),
+        ),
+        ("the signers do not rise", format!("{state}{review}signer\tkey\tAB\t+\nsigner\tkey\tAB\t-\n{end}")),
+        ("a fingerprint is no upper-case", format!("{state}{review}signer\tkey\tab\t+\n{end}")),
+        ("do not stand in this order", format!("{state}{review}+{}signer\tkey\tAB\t+\n{end}", p("1"))),
+        ("an advisory has no name", format!("{state}{review}advisory\t\tk\ts\tt\t\n{end}")),
+        (
+            "the advisories do not rise",
+            format!("{state}{review}advisory\tB\tk\ts\tt\t\nadvisory\tA\tk\ts\tt\t\n{end}"),
+        ),
+        ("an advisory's references do not rise", format!("{state}{review}advisory\tB\tk\ts\tt\tb a\n{end}")),
+        ("control character", format!("{state}{review}advisory\tB\tk\ts\tt\x1b\t\n{end}")),
+        (
+            "a line of a delta stands where none is due",
+            format!("state\tbookworm\t{h0}\t-\n+a\n=first\n{review}{end}"),
+        ),
+        ("a first line stands where none is due", format!("{state}=first\n{review}{end}")),
+        ("none of the words", "+a\nend\t0\t0\t0\t0\n".to_owned()),
+        ("the lines of a delta do not rise", format!("{state}+b\n-a\n{review}{end}")),
+        ("the lines of a delta do not rise", format!("{state}+b\n-b\n{review}{end}")),
+        ("the lines of a delta do not rise", format!("{state}+\n{review}{end}")),
+        ("no such line may", format!("evidence\t{h0}\t-\n=first\n{review}end\t0\t0\t0\t0\n")),
+        ("no such line may", format!("{state}evidence\t{h0}\t-\n=f\nevidence\t{h0}\t-\n=f\n{review}{end}")),
+        ("no such line may", format!("{volume}{state}{review}end\t1\t0\t1\t0\n")),
+        ("no such line may", format!("{volume}{r0}end\t0\t1\t1\t0\n")),
+        ("the records do not rise", format!("{r1}{r0}end\t0\t2\t0\t0\n")),
+        ("the records do not rise", format!("{r0}{r0}end\t0\t2\t0\t0\n")),
+        (
+            "not what its digest says",
+            format!("{}end\t0\t1\t0\t0\n", r0.replace("one", "On3").replace("two", "tW0")),
+        ),
+        ("no line feed follows", format!("record\t{}\t2\none\nend\t0\t1\t0\t0\n", Digest::of(b"on"))),
+        ("do not count from 1", format!("{volume}{volume}end\t0\t0\t2\t0\n")),
+        ("a volume is empty", format!("volume\t1\t0\t{h0}\nend\t0\t0\t1\t0\n")),
+        ("no such line may", format!("{volume}cell\t{h0}\nend\t0\t0\t1\t0\n")),
+        ("no such line may", format!("volume\t1\t1\t{h0}\nend\t0\t0\t1\t0\n")),
+        ("no such line may", format!("blob\t{h0}\t1\nend\t0\t0\t0\t1\n")),
+        ("the blobs do not rise", format!("{volume}blob\t{h1}\t1\nblob\t{h0}\t1\n{two}")),
+        ("the blobs do not rise", format!("{volume}blob\t{h0}\t1\nblob\t{h0}\t1\n{two}")),
+        (
+            "do not follow each other",
+            format!("{volume}{}{}{two}", part(&h0, 3, 1, 2, 1), part(&h1, 3, 2, 2, 2)),
         ),
         (
-            "packages out of order",
-            format!("{state}{review}+{}-{}end\t1\t0\t0\t0\n", package("2"), package("1")),
-        ),
-        ("a package twice", format!("{state}{review}+{}-{}end\t1\t0\t0\t0\n", package("1"), package("1"))),
-        ("a kept package alone", format!("{state}{review}={}end\t1\t0\t0\t0\n", package("1"))),
-        ("two kept packages", format!("{state}{review}+{0}={0}={0}end\t1\t0\t0\t0\n", package("1"))),
-        (
-            "a package after the kept one",
-            format!("{state}{review}+{}={}+{}end\t1\t0\t0\t0\n", package("1"), package("0"), package("2")),
-        ),
-        ("a package without a size", format!("{state}{review}+g\tp 1 a\t{h0}\nend\t1\t0\t0\t0\n")),
-        ("a size without a digest", format!("{state}{review}+g\tp 1 a\t-\t1\nend\t1\t0\t0\t0\n")),
-        ("a key of two fields", format!("{state}{review}+g\tp 1\t{h0}\t1\nend\t1\t0\t0\t0\n")),
-        ("an escape that none needs", format!("{state}{review}+g\tp%41 1 a\t{h0}\t1\nend\t1\t0\t0\t0\n")),
-        (
-            "signers out of order",
-            format!("{state}{review}signer\tsigned\tAB\t+\nsigner\tkey\tAB\t+\nend\t1\t0\t0\t0\n"),
+            "do not follow each other",
+            format!("{volume}{}{}{two}", part(&h0, 3, 1, 3, 1), part(&h0, 3, 3, 3, 2)),
         ),
         (
-            "a signer on both sides by two lines",
-            format!("{state}{review}signer\tkey\tAB\t+\nsigner\tkey\tAB\t-\nend\t1\t0\t0\t0\n"),
+            "do not follow each other",
+            format!("{volume}{}{}{two}", part(&h0, 3, 1, 3, 1), part(&h0, 3, 2, 2, 2)),
         ),
-        ("a signer in lower case", format!("{state}{review}signer\tkey\tab\t+\nend\t1\t0\t0\t0\n")),
         (
-            "a signer after packages",
-            format!("{state}{review}+{}signer\tkey\tAB\t+\nend\t1\t0\t0\t0\n", package("1")),
+            "do not follow each other",
+            format!("{volume}{}{}{two}", part(&h0, 3, 1, 2, 1), part(&h0, 4, 2, 2, 3)),
         ),
-        ("an advisory without a name", format!("{state}{review}advisory\t\tk\ts\tt\t\nend\t1\t0\t0\t0\n")),
+        ("a file is on one side only", format!("{state}{review}file\ta\tstray\t{h0}\t1\t=\n{end}")),
+        ("", format!("{state}{review}file\ta\todd\t{h0}\t1\t+\n{end}")),
+        ("", format!("{state}{review}file\t../a\tstray\t{h0}\t1\t+\n{end}")),
         (
-            "advisories out of order",
-            format!("{state}{review}advisory\tB\tk\ts\tt\t\nadvisory\tA\tk\ts\tt\t\nend\t1\t0\t0\t0\n"),
+            "the files do not rise",
+            format!("{state}{review}file\tb\tstray\t{h0}\t1\t+\nfile\ta\tstray\t{h0}\t1\t+\n{end}"),
         ),
-        ("references out of order", format!("{state}{review}advisory\tB\tk\ts\tt\tb a\nend\t1\t0\t0\t0\n")),
-        ("a control character", format!("{state}{review}advisory\tB\tk\ts\tt\x1b\t\nend\t1\t0\t0\t0\n")),
-        ("a delta without first line", format!("state\tbookworm\t{h0}\t-\n+a\nend\t1\t0\t0\t0\n")),
-        ("two first lines", format!("{state}=first\nend\t1\t0\t0\t0\n")),
-        ("a step outside", "+a\nend\t0\t0\t0\t0\n".to_owned()),
-        ("steps out of order", format!("{state}+b\n-a\nend\t1\t0\t0\t0\n")),
-        ("a step twice", format!("{state}+b\n-b\nend\t1\t0\t0\t0\n")),
-        ("evidence alone", format!("evidence\t{h0}\t-\n=first\nend\t0\t0\t0\t0\n")),
-        ("evidence twice", format!("{state}evidence\t{h0}\t-\n=f\nevidence\t{h0}\t-\n=f\nend\t1\t0\t0\t0\n")),
-        ("a state after volumes", format!("{volume}{state}end\t1\t0\t1\t0\n")),
-        ("a volume twice", format!("{volume}{volume}end\t0\t0\t2\t0\n")),
-        ("an empty volume", format!("volume\t1\t0\t{h0}\nend\t0\t0\t1\t0\n")),
-        ("a cell too many", format!("{volume}cell\t{h0}\nend\t0\t0\t1\t0\n")),
-        ("a cell too few", format!("volume\t1\t1\t{h0}\nend\t0\t0\t1\t0\n")),
-        ("a blob outside", format!("blob\t{h0}\t1\nend\t0\t0\t0\t1\n")),
-        ("blobs out of order", format!("{volume}blob\t{h1}\t1\nblob\t{h0}\t1\nend\t0\t0\t1\t2\n")),
-        ("a blob twice", format!("{volume}blob\t{h0}\t1\nblob\t{h0}\t1\nend\t0\t0\t1\t2\n")),
-        ("a leading zero", format!("{volume}blob\t{h0}\t01\nend\t0\t0\t1\t1\n")),
-        ("a sign", format!("{volume}blob\t{h0}\t+1\nend\t0\t0\t1\t1\n")),
-        ("CR", format!("{state}+a\r\nend\t1\t0\t0\t0\n")),
-        ("a field too many", format!("{volume}blob\t{h0}\t1\t\nend\t0\t0\t1\t1\n")),
-        ("a bad name", format!("state\tBook\t{h0}\t-\n=first\nend\t1\t0\t0\t0\n")),
+        (
+            "the files do not rise",
+            format!("{state}{review}file\ta\tstray\t{h0}\t1\t-\nfile\ta\tstray\t{h0}\t1\t+\n{end}"),
+        ),
+        (
+            "do not stand in this order",
+            format!("{state}{review}file\ta\tstray\t{h0}\t1\t+\n+{}{end}", p("1")),
+        ),
+        ("no plain decimal number", format!("{volume}blob\t{h0}\t01\nend\t0\t0\t1\t1\n")),
+        ("no plain decimal number", format!("{volume}blob\t{h0}\t+1\nend\t0\t0\t1\t1\n")),
+        ("it holds a carriage return", format!("{state}+a\r\n{review}{end}")),
+        ("it has too many fields", format!("{volume}blob\t{h0}\t1\t\nend\t0\t0\t1\t1\n")),
+        ("the repository's name is none", format!("state\tBook\t{h0}\t-\n=first\n{review}{end}")),
     ] {
-        assert!(matches!(read(bad), Err(IndexError::Form { .. })), "{name}");
+        match read(bad.clone()) {
+            Err(IndexError::Form { why: found, .. }) => {
+                assert!(found.contains(why), "{bad}\n{found}, where it should be: {why}");
+            }
+            other => panic!("{bad}\n{other:?}, where it should be: {why}"),
+        }
     }
 }
 
@@ -302,6 +385,37 @@ fn advisories_keep_their_limits() {
     assert!(sized(ADVISORY_FIELD_BYTES + 1, 1, 1).is_err());
     assert!(sized(1, SUMMARY_BYTES + 1, 1).is_err());
     assert!(sized(1, 1, ADVISORY_REFERENCES + 1).is_err());
+}
+
+#[test]
+fn a_state_has_no_more_signers_than_the_limit() {
+    let write = |count: usize| {
+        let mut writer = Writer::new(Vec::new(), CELL).unwrap();
+        // the limit is that of one state, not of all
+        for repository in ["bookworm", "trixie"] {
+            writer.state(&Name::new(repository).unwrap(), digests()[0], None)?;
+            writer.first("chantal-manifest\t1\t{}")?;
+            writer.review(&NOTHING)?;
+            for n in 0..count {
+                let (kind, key) = (SignerKind::Signed, Fingerprint(format!("{n:040X}")));
+                writer.review(&ReviewLine::Signer(Signer { kind, key, side: Side::New }))?;
+            }
+        }
+        writer.finish()
+    };
+    for count in [SIGNERS - 1, SIGNERS] {
+        let (bytes, open_size, _) = write(count).unwrap();
+        assert_eq!(read_all(&bytes, open_size).unwrap().len(), 2 * (count + 3) + 1);
+    }
+    assert!(write(SIGNERS + 1).is_err());
+    // nor does a reader take more
+    let (bytes, ..) = write(SIGNERS).unwrap();
+    let text = String::from_utf8(zstd::decode_all(&*bytes).unwrap()).unwrap();
+    let last = format!("signer\tsigned\t{:040X}\t+\n", SIGNERS - 1);
+    let more = text.replace(&last, &format!("{last}signer\tsigned\t{SIGNERS:040X}\t+\n"));
+    let (packed, size) = squeezed(more.as_bytes());
+    let error = read_all(&packed, size).unwrap_err().to_string();
+    assert!(error.contains("too many signers"), "{error}");
 }
 
 #[test]
@@ -360,8 +474,14 @@ fn lines_and_records_keep_their_limits() {
     }
     assert!(line(MANIFEST_LINE_BYTES + 1).is_err());
     let head = format!("chantal-index\t1\nstate\tbookworm\t{}\t-\n=first\n", digests()[0]);
-    let (packed, size) = squeezed(format!("{head}+{}\nend\t1\t0\t0\t0\n", "x".repeat(LINE_BYTES)).as_bytes());
-    assert!(read_all(&packed, size).is_err());
+    let text = |length: usize| format!("{head}+{}\nreview\t0\t0\nend\t1\t0\t0\t0\n", "x".repeat(length));
+    for (length, fits) in [(LINE_BYTES - 1, true), (LINE_BYTES, false)] {
+        let (packed, size) = squeezed(text(length).as_bytes());
+        match read_all(&packed, size) {
+            Ok(_) => assert!(fits, "{length}"),
+            Err(error) => assert!(!fits && error.to_string().contains("no line feed within"), "{error}"),
+        }
+    }
     let record = |length: usize| {
         let mut writer = Writer::new(Vec::new(), CELL)?;
         writer.record(&vec![b'r'; length])?;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use chantal_contract::limits::{
     BUNDLE_FEATURES, BUNDLE_INDEX_BYTES, BUNDLE_INDEX_OPEN_BYTES, BUNDLE_PRESUMED, BUNDLE_STATES, CELL_BYTES,
-    CELL_BYTES_LEAST, ORIGINS, PARITY_FILES, PROOF_BYTES, REVIEW_HTML_BYTES, REVIEW_JSON_BYTES, STATE_NAMES,
-    TRUST_VERSION, VOLUME_BYTES, VOLUMES,
+    CELL_BYTES_LEAST, ORIGINS, PARITY_FILES, PROOF_BYTES, RATIO, RATIO_FREE_BYTES, REVIEW_HTML_BYTES,
+    REVIEW_JSON_BYTES, STATE_NAMES, TRUST_VERSION, VOLUME_BYTES, VOLUMES,
 };
 
 use crate::{
@@ -69,6 +69,10 @@ fn limits(manifest: &Manifest) -> Result<(), ManifestError> {
     }
     at_most("the index's size", manifest.index.size, BUNDLE_INDEX_BYTES)?;
     at_most("the index's open size", manifest.index.open_size, BUNDLE_INDEX_OPEN_BYTES)?;
+    rule(
+        manifest.index.open_size <= RATIO_FREE_BYTES.max(manifest.index.size.saturating_mul(RATIO)),
+        "the index opens to more than its size can hold",
+    )?;
     at_most("the review's size", manifest.review.json.size, REVIEW_JSON_BYTES)?;
     at_most("the review page's size", manifest.review.html.size, REVIEW_HTML_BYTES)?;
     for volume in &manifest.volumes {

@@ -1,8 +1,9 @@
 use super::*;
 use crate::parity::{ParityFile, ParityGroup};
 use chantal_contract::limits::{
-    BUNDLE_STATES, CELL_BYTES_LEAST, PROOF_BYTES, REVIEW_HTML_BYTES, REVIEW_JSON_BYTES, STATE_NAMES,
-    VOLUME_BYTES, VOLUMES,
+    BUNDLE_FEATURES, BUNDLE_INDEX_BYTES, BUNDLE_INDEX_OPEN_BYTES, BUNDLE_MANIFEST_BYTES, BUNDLE_PRESUMED,
+    BUNDLE_STATES, CELL_BYTES_LEAST, ORIGINS, PARITY_FILES, PROOF_BYTES, RATIO, RATIO_FREE_BYTES,
+    REVIEW_HTML_BYTES, REVIEW_JSON_BYTES, STATE_NAMES, TRUST_VERSION, VOLUME_BYTES, VOLUMES,
 };
 
 fn name(text: &str) -> Name {
@@ -100,6 +101,14 @@ fn a_feature_that_is_not_known_is_named_before_anything_else() {
     assert!(matches!(&refused, ManifestError::Requires(f) if f == "teleport"), "{refused}");
     let newer = text.replace("\"chantal-bundle\": 1", "\"chantal-bundle\": 2");
     assert!(matches!(Manifest::parse(newer.as_bytes()), Err(ManifestError::Version(2))));
+    let newer = future.replace("\"chantal-bundle\": 1", "\"chantal-bundle\": 2");
+    assert!(matches!(Manifest::parse(newer.as_bytes()), Err(ManifestError::Version(2))));
+    for (count, limited) in [(BUNDLE_FEATURES, false), (BUNDLE_FEATURES + 1, true)] {
+        let features: Vec<String> = (0..count).map(|n| format!("    \"f{n:02}\"")).collect();
+        let list = format!("\"requires\": [\n{}\n  ],", features.join(",\n"));
+        let refused = Manifest::parse(text.replace("\"requires\": [],", &list).as_bytes()).unwrap_err();
+        assert_eq!(matches!(refused, ManifestError::Limit { .. }), limited, "{count}: {refused}");
+    }
 }
 
 #[test]
@@ -129,7 +138,7 @@ fn another_form_is_refused() {
 #[test]
 fn every_rule_is_kept() {
     type Break = fn(&mut Manifest);
-    let breaks: [(&str, Break); 30] = [
+    let breaks: [(&str, Break); 34] = [
         ("another shard", |m| m.parity.as_mut().unwrap().shard = 8192),
         ("an unprotected volume", |m| m.parity.as_mut().unwrap().groups.clear()),
         ("a volume protected twice", |m| {
@@ -164,7 +173,16 @@ fn every_rule_is_kept() {
         ("origins out of order", |m| m.origins.reverse()),
         ("an origin twice", |m| m.origins[1] = m.origins[0]),
         ("an origin that is too long", |m| m.origins[0].size = PROOF_BYTES as u64 + 1),
-        ("blobs without volumes", |m| m.volumes.clear()),
+        ("blobs without volumes", |m| (m.volumes, m.parity) = (Vec::new(), None)),
+        ("volumes without blobs", |m| m.counts.blobs = 0),
+        ("an index in two good parity files", |m| {
+            m.index.size = 2 * 16_384;
+            let index = &mut m.parity.as_mut().unwrap().index;
+            (index.block, index.lane) = (2, 2);
+            index.files = vec![index.files[0]; 2];
+        }),
+        ("an index that is protected as two", |m| m.parity.as_mut().unwrap().index.covers = 2),
+        ("another version", |m| m.version = VERSION + 1),
         ("too long names", |m| m.collector = SiteName::new(&"c".repeat(64)).unwrap()),
     ];
     for (what, break_it) in breaks {
@@ -190,6 +208,26 @@ fn counts_keep_their_limits() {
     states(BUNDLE_STATES - 1).unwrap();
     states(BUNDLE_STATES).unwrap();
     assert!(matches!(states(BUNDLE_STATES + 1), Err(ManifestError::Limit { what: "states", .. })));
+    let long = |length: usize| match Manifest::parse(&vec![b' '; length]).unwrap_err() {
+        ManifestError::Json(JsonError::TooLong { .. }) => true,
+        other => panic!("{other}"),
+    };
+    assert!(long(BUNDLE_MANIFEST_BYTES + 1));
+    assert!(matches!(
+        Manifest::parse(&vec![b' '; BUNDLE_MANIFEST_BYTES]),
+        Err(ManifestError::Json(JsonError::Parse(_)))
+    ));
+    let mut large = sample();
+    large.states.truncate(1);
+    large.presumed.clear();
+    let full: Vec<SnapshotName> =
+        (0..STATE_NAMES).map(|n| SnapshotName::new(&format!("{n:064}")).unwrap()).collect();
+    for n in 0..240 {
+        let mut named = state(&format!("wheels{n:03}"), "w", None);
+        named.names.clone_from(&full);
+        large.states.push(named);
+    }
+    assert!(matches!(large.encode(), Err(ManifestError::Json(JsonError::TooLong { .. }))));
     let names = |count: usize| {
         let mut manifest = sample();
         manifest.states[0].names =
@@ -206,6 +244,48 @@ fn counts_keep_their_limits() {
     };
     volumes(VOLUMES).unwrap();
     assert!(volumes(VOLUMES + 1).is_err());
+    type Fill = fn(&mut Manifest, usize);
+    let lists: [(&str, usize, Fill); 3] = [
+        ("trust", TRUST_VERSION as usize, |m, count| {
+            let link = |version| TrustLink { version, sha256: Digest::of(b"t") };
+            m.trust = (1..=u32::try_from(count).unwrap()).map(link).collect();
+        }),
+        ("presumed", BUNDLE_PRESUMED, |m, count| {
+            m.presumed = (0..count).map(|n| base(&format!("r{n:06}"), "r0")).collect();
+        }),
+        ("origins", ORIGINS, |m, count| {
+            m.origins = (0..count).map(|n| origin(&n.to_string())).collect();
+            m.origins.sort_by_key(|file| file.sha256);
+        }),
+    ];
+    for (what, limit, fill) in lists {
+        for (count, fits) in [(limit - 1, true), (limit, true), (limit + 1, false)] {
+            let mut manifest = sample();
+            fill(&mut manifest, count);
+            match manifest.encode() {
+                Ok(_) => assert!(fits, "{count} of {what}"),
+                Err(ManifestError::Limit { what: named, .. }) => assert!(!fits && named == what, "{count}"),
+                Err(other) => panic!("{count} of {what}: {other}"),
+            }
+        }
+    }
+    // sixty files of one shard each protect a volume of sixty shards
+    let protected = |files: usize| {
+        let mut manifest = sample();
+        let volume = VolumeFile { size: NonZeroU64::new(60 * 16_384).unwrap(), ..manifest.volumes[0] };
+        let parity = manifest.parity.as_mut().unwrap();
+        let file = parity.groups[0].files[0];
+        let group = |files: usize| ParityGroup { covers: 1, block: 60, lane: 60, files: vec![file; files] };
+        parity.groups = (0..files.div_ceil(60)).map(|n| group((files - n * 60).min(60))).collect();
+        manifest.volumes = vec![volume; parity.groups.len()];
+        manifest.encode()
+    };
+    protected(PARITY_FILES as usize - 1).unwrap();
+    protected(PARITY_FILES as usize).unwrap();
+    assert!(matches!(
+        protected(PARITY_FILES as usize + 1),
+        Err(ManifestError::Limit { what: "parity files", .. })
+    ));
     let sized = |size: u64| {
         let mut manifest = sample();
         manifest.volumes[0].size = NonZeroU64::new(size).unwrap();
@@ -214,6 +294,21 @@ fn counts_keep_their_limits() {
     };
     sized(VOLUME_BYTES).unwrap();
     assert!(sized(VOLUME_BYTES + 1).is_err());
+    let opening = |size: u64, open: u64| {
+        let mut manifest = sample();
+        (manifest.index.size, manifest.index.open_size) = (size, open);
+        manifest.parity = None;
+        manifest.encode()
+    };
+    for (size, open) in [(1, RATIO_FREE_BYTES), (1 << 20, RATIO << 20)] {
+        opening(size, open - 1).unwrap();
+        opening(size, open).unwrap();
+        assert!(matches!(opening(size, open + 1), Err(ManifestError::Rule(_))), "{open}");
+    }
+    // whatever it says of its size
+    opening(BUNDLE_INDEX_BYTES, BUNDLE_INDEX_OPEN_BYTES).unwrap();
+    assert!(opening(BUNDLE_INDEX_BYTES, BUNDLE_INDEX_OPEN_BYTES + 1).is_err());
+    assert!(opening(BUNDLE_INDEX_BYTES + 1, 1).is_err());
     let reviewed = |json: u64, html: u64| {
         let mut manifest = sample();
         (manifest.review.json.size, manifest.review.html.size) = (json, html);

@@ -146,7 +146,7 @@ impl Layout {
     }
 
     /// Returns the most shards of one stripe that a protected file holds: what its loss costs.
-    pub(super) fn cost(&self, file: usize) -> u64 {
+    pub fn cost(&self, file: usize) -> u64 {
         self.files.get(file).map_or(0, |f| f.shards().min(u64::from(f.lanes) * u64::from(self.block)))
     }
 

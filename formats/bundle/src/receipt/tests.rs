@@ -115,6 +115,18 @@ fn numbers_are_limited() {
         let list = (0..count).map(|n| state("bookworm", n, &[])).collect();
         Receipt { states: list, missing: vec![], ..sample() }.encode().is_ok()
     };
+    let named = |states: usize, count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("{n:064}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let list = (0..states).map(|n| state(&format!("bookworm{n:04}"), n, &names)).collect();
+        Receipt { states: list, missing: vec![], ..sample() }.encode()
+    };
+    assert_eq!(
+        [STATE_NAMES - 1, STATE_NAMES, STATE_NAMES + 1].map(|count| named(1, count).is_ok()),
+        [true, true, false]
+    );
+    // each within its limit, and too much together
+    assert!(matches!(named(480, STATE_NAMES), Err(ReceiptError::Json(JsonError::TooLong { .. }))));
     assert_eq!([RECEIPT_BLOBS - 1, RECEIPT_BLOBS, RECEIPT_BLOBS + 1].map(blobs), [true, true, false]);
     assert_eq!([RECEIPT_MISSING - 1, RECEIPT_MISSING, RECEIPT_MISSING + 1].map(bundles), [true, true, false]);
     assert_eq!([RECEIPT_STATES - 1, RECEIPT_STATES, RECEIPT_STATES + 1].map(states), [true, true, false]);

@@ -107,18 +107,44 @@ pub enum ChainError {
     },
 }
 
-/// Follows a chain from version 1 on beyond the accepted document and returns every new version, in order.
+/// What a chain brings beyond the accepted version.
+#[derive(Debug)]
+#[must_use]
+pub struct Extension {
+    /// The new versions, in order. All are to be recorded, even if the bundle that brought them is refused.
+    pub versions: Vec<TrustDocument>,
+    /// Why nothing behind them is believed, where the chain goes on or began wrong.
+    pub fault: Option<ChainError>,
+}
+
+impl Extension {
+    /// Returns the new versions of a chain that is good to its end.
+    pub fn whole(self) -> Result<Vec<TrustDocument>, ChainError> {
+        self.fault.map_or(Ok(self.versions), Err)
+    }
+}
+
+/// Follows a chain from version 1 on beyond the accepted document, as far as it leads.
 ///
 /// `links` are versions 1, 2, … as a bundle holds them. Signatures are checked before the document that they cover is parsed.
-/// An empty result means that the chain ends at the accepted version. Every returned version is to be recorded, even if
-/// the bundle that brought it is refused.
-pub fn extend(
-    accepted: &TrustDocument,
-    links: &[Link],
-    check: &dyn SignatureCheck,
-) -> Result<Vec<TrustDocument>, ChainError> {
-    let accepted_index = accepted.version as usize - 1;
-    let Some(known) = links.get(accepted_index) else {
+/// No new version and no fault means that the chain ends at the accepted version.
+pub fn extend(accepted: &TrustDocument, links: &[Link], check: &dyn SignatureCheck) -> Extension {
+    let mut versions = Vec::new();
+    let mut follow = || {
+        begins(accepted, links, check)?;
+        for link in links.iter().skip(accepted.version as usize) {
+            let next = step(versions.last().unwrap_or(accepted), link, check)?;
+            versions.push(next);
+        }
+        Ok(())
+    };
+    let fault = follow().err();
+    Extension { versions, fault }
+}
+
+/// Refuses a chain that does not contain the accepted document, with enough signatures of its own.
+fn begins(accepted: &TrustDocument, links: &[Link], check: &dyn SignatureCheck) -> Result<(), ChainError> {
+    let Some(known) = links.get(accepted.version as usize - 1) else {
         return Err(ChainError::Older { found: links.len(), accepted: accepted.version });
     };
     let (found, digest) = (Digest::of(&known.document), accepted.digest()?);
@@ -129,13 +155,7 @@ pub fn extend(
     if !accepted.meets(TrustRole::Root, &signers(accepted.version, known, check)?) {
         return Err(ChainError::NotOwned { version: accepted.version });
     }
-    let mut chain: Vec<TrustDocument> = Vec::new();
-    for link in links.iter().skip(accepted_index + 1) {
-        let former = chain.last().unwrap_or(accepted);
-        let next = step(former, link, check)?;
-        chain.push(next);
-    }
-    Ok(chain)
+    Ok(())
 }
 
 /// Returns the keys whose signatures over a link's document are good.

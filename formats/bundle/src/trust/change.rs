@@ -71,7 +71,7 @@ impl Change {
         site: Option<&SiteName>,
     ) -> Result<(), ChangeError> {
         let fingerprint = key.fingerprint();
-        if let Some(revocation) = self.next.revoked.iter().find(|r| r.key == fingerprint) {
+        if let Some(revocation) = self.next.revocation(&fingerprint) {
             return Err(ChangeError::Revoked { key: fingerprint, version: revocation.version });
         }
         if !self.next.keys.iter().any(|k| k.key == key) {
@@ -111,7 +111,7 @@ impl Change {
 
     /// Revokes a key, listed or not; a collector's key takes the epoch with it, as it may have pushed the sequence.
     pub fn revoke(&mut self, key: &KeyFingerprint) -> Result<(), ChangeError> {
-        if let Some(revocation) = self.former.revoked.iter().find(|r| r.key == *key) {
+        if let Some(revocation) = self.former.revocation(key) {
             return Err(ChangeError::Revoked { key: *key, version: revocation.version });
         }
         let collects = |document: &TrustDocument| {

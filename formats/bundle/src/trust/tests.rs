@@ -81,7 +81,7 @@ fn another_form_or_an_unknown_member_is_refused() {
 #[test]
 fn rules_of_a_document_hold() {
     type Break = fn(&mut TrustDocument);
-    let breaks: [(&str, Break); 12] = [
+    let breaks: [(&str, Break); 16] = [
         ("epoch of version 1", |d| (d.version, d.epoch) = (1, Epoch::new(2).unwrap())),
         ("version 0", |d| d.version = 0),
         ("version too high", |d| d.version = TRUST_VERSION + 1),
@@ -92,6 +92,15 @@ fn rules_of_a_document_hold() {
         ("site without receiver", |d| d.keys[0].site = Some(SiteName::new("x").unwrap())),
         ("root threshold 0", |d| d.thresholds.root = 0),
         ("root threshold too high", |d| d.thresholds.root = 3),
+        ("collector threshold 0", |d| d.thresholds.collector = 0),
+        ("collector threshold too high", |d| d.thresholds.collector = 3),
+        ("revocations out of order", |d| {
+            d.revoked = [7, 8].map(|n| Revocation { key: key(n).fingerprint(), version: 2 }).to_vec();
+            d.revoked.sort_by_key(|r| std::cmp::Reverse(r.key.to_string()));
+        }),
+        ("a revocation of a later version", |d| {
+            d.revoked.push(Revocation { key: key(7).fingerprint(), version: 3 });
+        }),
         ("approver threshold too high", |d| d.thresholds.approver = 1),
         ("revoked and listed", |d| {
             d.revoked.push(Revocation { key: key(1).fingerprint(), version: 2 });
@@ -120,6 +129,21 @@ fn keys_are_limited() {
     with(TRUST_KEYS - 1).encode().unwrap();
     with(TRUST_KEYS).encode().unwrap();
     assert!(with(TRUST_KEYS + 1).encode().is_err());
+    let revoking = |count: usize| {
+        let mut document = second();
+        for n in 0..count {
+            let key = PublicKey::from_bytes(*Digest::of(&n.to_le_bytes()).as_bytes()).fingerprint();
+            document.revoked.push(Revocation { key, version: 2 });
+        }
+        sorted(document).encode()
+    };
+    revoking(TRUST_KEYS - 1).unwrap();
+    revoking(TRUST_KEYS).unwrap();
+    assert!(revoking(TRUST_KEYS + 1).is_err());
+    // what is longer is not looked at
+    let spaces = |length: usize| TrustDocument::parse(&vec![b' '; length]).unwrap_err();
+    assert!(matches!(spaces(TRUST_BYTES + 1), TrustError::Json(JsonError::TooLong { .. })));
+    assert!(matches!(spaces(TRUST_BYTES), TrustError::Json(JsonError::Parse(_))));
 }
 
 #[test]
@@ -140,16 +164,22 @@ fn a_chain_is_followed() {
     third.keys.retain(|k| k.key != key(1));
     third.revoked.push(Revocation { key: key(1).fingerprint(), version: 3 });
     let links = [link(&first(), &[1]), link(&second(), &[1]), link(&third, &[2])];
-    let new = extend(&first(), &links, &check).unwrap();
+    let new = extend(&first(), &links, &check).whole().unwrap();
     assert_eq!(new, [second(), third.clone()]);
-    assert!(extend(&third, &links, &check).unwrap().is_empty());
-    assert!(matches!(extend(&third, &links[..2], &check), Err(ChainError::Older { found: 2, accepted: 3 })));
+    assert!(extend(&third, &links, &check).whole().unwrap().is_empty());
+    let older = extend(&third, &links[..2], &check).whole();
+    assert!(matches!(older, Err(ChainError::Older { found: 2, accepted: 3 })));
+    // what comes before the fault counts, and nothing behind it
+    let unsigned = [&links[..2], &[link(&third, &[])], &links[2..]].concat();
+    let Extension { versions, fault } = extend(&first(), &unsigned, &check);
+    assert_eq!(versions, [second()]);
+    assert!(matches!(fault, Some(ChainError::NotSigned { version: 3, .. })), "{fault:?}");
 }
 
 #[test]
 fn a_broken_chain_is_refused() {
     let refused = |next: &TrustDocument, signers: &[u8]| {
-        extend(&first(), &[link(&first(), &[1]), link(next, signers)], &check).unwrap_err()
+        extend(&first(), &[link(&first(), &[1]), link(next, signers)], &check).whole().unwrap_err()
     };
     assert!(matches!(refused(&second(), &[]), ChainError::NotSigned { version: 2, signed: 0, threshold: 1 }));
     assert!(matches!(refused(&second(), &[2]), ChainError::NotSigned { .. }));
@@ -166,10 +196,10 @@ fn a_broken_chain_is_refused() {
     own.thresholds.root = 2;
     assert!(matches!(refused(&own, &[1]), ChainError::NotOwned { version: 2 }));
     assert!(matches!(refused(&second(), &[1; SIGNATURES + 1]), ChainError::Signatures { .. }));
-    let unsigned = extend(&first(), &[link(&first(), &[2])], &check);
+    let unsigned = extend(&first(), &[link(&first(), &[2])], &check).whole();
     assert!(matches!(unsigned, Err(ChainError::NotOwned { version: 1 })));
     let forked = [link(&TrustDocument::first(site("hq"), key(9)), &[9])];
-    assert!(matches!(extend(&first(), &forked, &check), Err(ChainError::Forked { version: 1, .. })));
+    assert!(matches!(extend(&first(), &forked, &check).whole(), Err(ChainError::Forked { version: 1, .. })));
 }
 
 #[test]
@@ -180,7 +210,7 @@ fn a_revocation_is_never_taken_back_or_dated_back() {
     third.version = 3;
     third.revoked.clear();
     let run = |third: &TrustDocument| {
-        extend(&first(), &[link(&first(), &[1]), link(&second, &[1]), link(third, &[1])], &check)
+        extend(&first(), &[link(&first(), &[1]), link(&second, &[1]), link(third, &[1])], &check).whole()
     };
     assert!(matches!(run(&third), Err(ChainError::Step { version: 3, .. })));
     third.revoked = vec![

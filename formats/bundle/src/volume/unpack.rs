@@ -56,11 +56,6 @@ impl<R: Read> Unpacker<R> {
         Ok(Some((name, size)))
     }
 
-    /// Returns what is read from.
-    pub fn into_inner(self) -> R {
-        self.input
-    }
-
     fn end(&mut self) -> Result<(), UnpackError> {
         let mut block = [1; BLOCK];
         self.input.read_exact(&mut block).map_err(cut)?;

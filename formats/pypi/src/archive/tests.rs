@@ -1,6 +1,6 @@
 use std::io::Cursor;
 
-use chantal_contract::limits::{ARCHIVE_MEMBERS, SDIST_OPEN_BYTES};
+use chantal_contract::limits::{ARCHIVE_MEMBERS, SDIST_OPEN_BYTES, ZIP_DIRECTORY_BYTES};
 
 use super::*;
 use crate::harness::{gzip, metadata, sdist, tar_member, wheel, zip};
@@ -120,6 +120,34 @@ fn a_lying_tar_is_refused() {
     let whole = gzip(&tar);
     for cut in 0..whole.len() {
         assert!(of_sdist(&whole[..cut]).is_err() || cut > whole.len() / 2, "cut at {cut}");
+    }
+}
+
+/// The end of a zip archive of so many members, whose directory has so many bytes and lies at the beginning.
+fn zip_end(members: u64, length: u64) -> Vec<u8> {
+    let record =
+        [&b"PK\x06\x06"[..], &[0; 28], &members.to_le_bytes(), &length.to_le_bytes(), &[0; 8]].concat();
+    let locator = [&b"PK\x06\x07"[..], &[0; 4], &length.to_le_bytes(), &[0; 4]].concat();
+    [record, locator, b"PK\x05\x06".to_vec(), vec![0xff; 16], vec![0; 2]].concat()
+}
+
+#[test]
+fn a_zip_directory_keeps_its_limits() {
+    let limited = |members: u64, length: u64| {
+        let zeros = usize::try_from(length).unwrap();
+        let archive = [vec![0; zeros], zip_end(members, length)].concat();
+        let error = of_wheel(&archive).unwrap_err();
+        assert!(matches!(error, FormatError::Limit { .. } | FormatError::Malformed { .. }), "{error}");
+        matches!(error, FormatError::Limit { .. })
+    };
+    let members = ARCHIVE_MEMBERS as u64;
+    for (members, is) in [(members - 1, false), (members, false), (members + 1, true), (u64::MAX, true)] {
+        assert_eq!(limited(members, 46), is, "{members} members");
+    }
+    for (length, is) in
+        [(ZIP_DIRECTORY_BYTES - 1, false), (ZIP_DIRECTORY_BYTES, false), (ZIP_DIRECTORY_BYTES + 1, true)]
+    {
+        assert_eq!(limited(1, length), is, "{length} bytes");
     }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 
 fn page(text: impl AsRef<[u8]>) -> Result<(Vec<FileEntry>, Page), FormatError> {
     let bytes = text.as_ref();
-    let mut measurer = Expect::at_most(ANCHOR_BYTES).measure();
+    let mut measurer = Expect::at_most(ANCHOR_BYTES + 1).measure();
     measurer.update(bytes).unwrap();
     let mut reader = Cursor::new(bytes);
     let mut body = Body::checked(&mut reader, measurer.finish().unwrap());
@@ -52,6 +52,22 @@ fn reads_html_as_indexes_write_it() {
     assert_eq!(two.record["hashes"]["md5"], "d41d8cd98f00b204e9800998ecf8427e");
     assert!(two.checksums.is_empty() && three.checksums[0].algorithm() == Algorithm::Sha512);
     assert_eq!(page.status, Some(serde_json::json!({ "status": "archived" })));
+}
+
+#[test]
+fn a_page_keeps_its_limit() {
+    // one string as long as need be, under a key that nobody knows
+    let sized = |length: u64| {
+        let (head, tail) = (r#"{"meta": {"api-version": "1.1"}, "name": "x", "files": [], "x": ""#, r#""}"#);
+        let filling = usize::try_from(length).unwrap() - head.len() - tail.len();
+        page([head.as_bytes(), &vec![b'a'; filling], tail.as_bytes()].concat())
+    };
+    for (length, fits) in [(ANCHOR_BYTES - 1, true), (ANCHOR_BYTES, true), (ANCHOR_BYTES + 1, false)] {
+        match sized(length) {
+            Ok(_) => assert!(fits, "{length}"),
+            Err(error) => assert!(!fits && matches!(error, FormatError::Limit { .. }), "{length}: {error}"),
+        }
+    }
 }
 
 #[test]

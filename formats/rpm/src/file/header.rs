@@ -147,6 +147,9 @@ fn index(raw: &[u8], count: u32, region: Region) -> Result<Vec<Entry>, (usize, &
     // the trailer of a region that spans all ends the store and is nobody's data
     let trailer = if region == Region::Main { ENTRY } else { 0 };
     let size = whole.checked_sub(trailer).ok_or((0, "a store that holds a region's trailer"))?;
+    if count == 0 && region == Region::Main {
+        return Err((0, "the region of the header"));
+    }
     let mut entries = Vec::with_capacity(count as usize);
     let mut end = 0;
     for number in 0..count as usize {

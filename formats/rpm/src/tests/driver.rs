@@ -26,6 +26,8 @@ pub(crate) struct Outcome {
     pub packages: Vec<(Package, String)>,
     pub files: Vec<Want>,
     pub notices: Vec<String>,
+    /// Files that tell of packages and were not read.
+    pub unread: Vec<String>,
     /// Paths that were fed with bytes.
     pub fed: Vec<String>,
     pub coverage: Coverage,
@@ -138,6 +140,7 @@ impl Outcome {
             }
             Step::File(want) => self.files.push(want),
             Step::Notice(notice) => self.notices.push(format!("{}: {}", notice.path, notice.text)),
+            Step::Unread(path) => self.unread.push(path.to_string()),
             other => panic!("unexpected step {other:?}"),
         }
     }

@@ -91,6 +91,9 @@ fn carries_every_listed_file_and_reads_packages() {
         assert_eq!(want.expect.sha256(), Some(Digest::of(want.path.as_str().as_bytes())));
         assert_eq!(outcome.coverage.date.unwrap().as_second(), 1_700_000_000);
         assert_eq!(outcome.notices, Vec::<String>::new());
+        let mut unread = outcome.unread.clone();
+        unread.sort();
+        assert_eq!(unread, ["repodata/p.sqlite.bz2", "repodata/p.zck"], "clients may read them instead");
     }
 }
 

@@ -79,6 +79,17 @@ fn text_of_packages_is_text() {
 }
 
 #[test]
+fn what_has_no_ink_or_covers_other_text_is_written_out() {
+    for hidden in "\u{fff9}\u{fffb}\u{a0}\u{2003}\u{2800}\u{3164}\u{fe0f}\u{2028}\u{ad}\u{e0041}\u{202e}\u{e000}\u{9b}\u{1b}".chars() {
+        let text = shown(&format!("a{hidden}b"));
+        assert_eq!(text, format!("a{}b", hidden.escape_unicode()));
+    }
+    // an accent is a letter's own, and two of them are none
+    assert_eq!(shown("caf\u{e9} cafe\u{301} \u{43e} a b"), "caf\u{e9} cafe\u{301} \u{43e} a b");
+    assert_eq!(shown("z\u{335}\u{336}\u{337}"), "z\u{335}\\u{336}\\u{337}");
+}
+
+#[test]
 fn nothing_is_asked_for() {
     let page = String::from_utf8(render(&hostile()).unwrap()).unwrap();
     for word in ["http:", "https:", "src=", "url(", "@import", "<link", "<img", "style=\"", "onclick"] {
@@ -119,4 +130,41 @@ fn rows_beyond_what_a_page_holds_are_counted() {
         assert_eq!(page.matches("<tr class=\"added\">").count(), count.min(ROWS));
         assert_eq!(page.contains("1 further package that"), hidden, "{count}");
     }
+}
+
+#[test]
+fn no_downgrade_is_hidden_behind_what_is_many() {
+    let mut review = hostile();
+    let many = StateReview {
+        repository: "aaa".into(),
+        current: true,
+        changes: (0..=ROWS).map(|n| change(What::Replaced, &format!("p{n}"), Some("1"), Some("1"))).collect(),
+        ..StateReview::default()
+    };
+    review.unusual = (0..=UNUSUAL)
+        .map(|n| Unusual::Replaced {
+            repository: "aaa".into(),
+            name: format!("p{n}"),
+            version: "1".into(),
+            old: String::new(),
+            new: String::new(),
+        })
+        .collect();
+    let (repository, name) = ("zzz".to_owned(), "openssl".to_owned());
+    review.unusual.push(Unusual::Downgrade { repository, name, old: "2".into(), new: "1".into() });
+    let last = StateReview {
+        repository: "zzz".into(),
+        current: true,
+        changes: vec![change(What::Downgraded, "openssl", Some("2"), Some("1"))],
+        ..StateReview::default()
+    };
+    review.states = vec![many, last];
+    let page = String::from_utf8(render(&review).unwrap()).unwrap();
+    assert!(page.contains("zzz: openssl goes back from 2 to 1"));
+    assert_eq!(page.matches("<tr class=\"downgraded\">").count(), 1);
+    assert_eq!(page.matches("<tr class=\"replaced\">").count(), ROWS - 1);
+    assert!(page.contains("And 2 more: see review.json."));
+    assert!(page.contains("And 2 further packages that are not shown here. review.json names more of them."));
+    let lines = crate::report::review::summary::lines(&review).join("\n");
+    assert!(lines.contains("openssl goes back"), "{lines}");
 }

@@ -129,6 +129,22 @@ fn a_region_spans_the_whole_main_header() {
 }
 
 #[test]
+fn a_main_header_without_a_region_is_signed_by_nobody() {
+    let entry = [1000_u32, 6, 0, 1].into_iter().flat_map(u32::to_be_bytes).collect::<Vec<_>>();
+    let store = [&b"name\0"[..], &[0; 16]].concat();
+    let bare = [intro(1, 21), entry, store].concat();
+    let read = |bytes: &[u8], region| Header::read(&file(), &mut &*bytes, 0, region);
+    // signatures may stand in such a one, as in packages of old
+    assert_eq!(read(&bare, Region::Signature).unwrap().text(1000).unwrap(), "name");
+    let error = read(&bare, Region::Main).unwrap_err().to_string();
+    assert!(error.contains("the region of the header"), "{error}");
+    for store in [0, 16, 100] {
+        let empty = [intro(0, store), vec![0; store as usize]].concat();
+        assert!(read(&empty, Region::Main).is_err(), "no entries and {store} bytes of nobody's");
+    }
+}
+
+#[test]
 fn every_cut_and_every_flipped_byte_is_survived() {
     let bytes = header(&[(1000, 6, 0, 1), (1117, 8, 5, 2)], b"name\0one\0two\0");
     for cut in 0..bytes.len() {
