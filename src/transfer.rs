@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use crate::{report::Reporter, store::Store};
 
 pub use approval::{Approval, Looked, approve, look};
-pub use error::{MissingBase, TransferError};
+pub use error::{Hidden, MissingBase, TransferError};
 pub use export::{
     AfterWrite, ExportPlan, ExportRequest, How, News, OutFault, PlannedState, Unchanged, VOLUME_SIZE, Weight,
     Written, plan_export, weigh,

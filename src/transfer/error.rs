@@ -20,7 +20,7 @@ use chantal_bundle::{
 };
 use chantal_contract::{Digest, Mismatch, Name, SiteName, limits::GROUP_BYTES};
 
-pub use shown::MissingBase;
+pub use shown::{Hidden, MissingBase};
 
 use self::shown::{List, quoted};
 use super::export::OutFault;
@@ -276,6 +276,9 @@ pub enum TransferError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// What a state changes here is more than its review, which was made against another state, shows.
+    #[error(transparent)]
+    NotShown(Box<Hidden>),
     /// A group of packages is larger than a review looks at.
     #[error(
         "{bundle}: `{repository}` has more than {GROUP_BYTES} bytes of packages that are versions of one"

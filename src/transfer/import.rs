@@ -8,6 +8,7 @@ mod front;
 mod heal;
 mod rebuild;
 mod reviewed;
+mod shown;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},

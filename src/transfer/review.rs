@@ -1,6 +1,7 @@
 //! Makes the review of a bundle from its manifest and index, and nothing else (specification §9.1).
 
 mod between;
+mod grave;
 mod group;
 mod moved;
 mod signers;
@@ -20,6 +21,7 @@ use chantal_bundle::{
 use chantal_contract::{Digest, Format, Header, manifest};
 
 pub use between::between;
+pub(super) use grave::{Mark, graves};
 
 use self::{
     group::Group,

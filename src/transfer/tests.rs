@@ -22,6 +22,7 @@ use crate::{
 
 mod again;
 mod approvals;
+mod backwards;
 mod by_hand;
 mod chains;
 mod forged;

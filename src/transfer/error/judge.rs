@@ -30,6 +30,7 @@ impl TransferError {
             | Self::Unapproved { .. }
             | Self::NoApprover { .. }
             | Self::OtherPackages { .. }
+            | Self::NotShown(_)
             | Self::LargeGroup { .. }
             | Self::NoTrust { .. }
             | Self::NoChain { .. }
@@ -107,6 +108,7 @@ impl TransferError {
             Self::OtherReview { .. } | Self::OtherPackages { .. } => Some(
                 "whoever made this bundle shows one thing and sends another: ask its collector, and trust neither until it is explained".into(),
             ),
+            Self::NotShown(hidden) => Some(not_shown(&hidden.site, hidden.since.as_deref())),
             Self::OtherReceipt { asked, .. } => Some(format!("give `--to {asked}`")),
             Self::Forgotten { site, .. } => Some(format!(
                 "`chantal export --to {site}` carries the present states, and all that they need"
@@ -185,6 +187,18 @@ impl TransferError {
 /// Tells whether a file is one of a bundle's review.
 fn is_review(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == manifest::REVIEW_HTML || name == manifest::REVIEW_JSON)
+}
+
+/// What helps where a review was made against another state than the one that is current here.
+fn not_shown(site: &SiteName, since: Option<&str>) -> String {
+    let without = since.map_or_else(String::new, |since| {
+        format!(" (without a way back, `chantal export --to {site} --since {since} --out DIR` there says the same)")
+    });
+    format!(
+        "`chantal receipt create --out FILE` here, then `chantal receipt apply FILE` and `chantal export --to {site} --out DIR` on the \
+         collector{without}: the next bundle starts from what is held here, and its review shows it. A collector that does not \
+         know what is held here was set back, or a thief made it: `chantal trust epoch` there begins anew"
+    )
 }
 
 /// What helps where a medium is gone, fails, or takes no writing.

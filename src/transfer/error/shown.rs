@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use chantal_contract::{Digest, Name};
+use chantal_bundle::BundleName;
+use chantal_contract::{Digest, Name, SiteName};
 
 use crate::store::Address;
 
@@ -25,6 +26,27 @@ impl fmt::Display for MissingBase {
             None => Ok(()),
         }
     }
+}
+
+/// What a state changes at a site and its review, which was made against another state, does not show.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{bundle} changes what its review does not show, as that is of another state than this site holds: {what}{}",
+    if *more > 0 { format!(", and {more} more") } else { String::new() }
+)]
+pub struct Hidden {
+    /// The bundle.
+    pub bundle: BundleName,
+    /// The repository.
+    pub repository: Name,
+    /// The first such thing, in words.
+    pub what: String,
+    /// How many more there are.
+    pub more: u64,
+    /// The site.
+    pub site: SiteName,
+    /// The newest bundle of the stream that was imported there.
+    pub since: Option<String>,
 }
 
 /// Writes the first five of a list.

@@ -198,12 +198,19 @@ fn carry(
     }
     let theirs = known.states();
     let mut base = held.cloned();
-    for state in order {
+    let last = order.len().saturating_sub(1);
+    for (n, state) in order.into_iter().enumerate() {
         let mut brings = names.remove(&state.manifest).unwrap_or_default();
         brings.sort();
-        // What the site holds is the nearest base of itself: nothing of it travels again.
-        let same = theirs.get(&(repository.clone(), state.manifest)).map(|h| h.state.clone());
-        let (from, repository) = (same.or(base), repository.clone());
+        let same = || theirs.get(&(repository.clone(), state.manifest)).map(|h| h.state.clone());
+        let from = if n == last {
+            // What becomes current follows what is current at the site, however far that is: the review says what changes there.
+            held.cloned().or(base)
+        } else {
+            // What the site holds is the nearest base of itself.
+            same().or(base)
+        };
+        let repository = repository.clone();
         states.push(PlannedState { repository, state: state.clone(), base: from, names: brings });
         base = Some(state);
     }

@@ -31,6 +31,7 @@ impl Job<'_> {
                 let (bundle, repository) = (self.name.clone(), repository.clone());
                 return Err(TransferError::OtherPackages { bundle, repository });
             }
+            self.expect_shown(state, base.as_ref())?;
         }
         Ok(())
     }

@@ -48,6 +48,11 @@ impl Group {
         self.name.as_ref().is_some_and(|name| name != group)
     }
 
+    /// Returns the group's name, once a line of it was taken.
+    pub fn name(&self) -> Option<&GroupName> {
+        self.name.as_ref()
+    }
+
     /// Takes a line; false where the group has more than is looked at.
     pub fn take(&mut self, side: Side, package: &ListedPackage) -> bool {
         self.name.get_or_insert_with(|| package.group.clone());

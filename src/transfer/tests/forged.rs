@@ -82,7 +82,9 @@ impl Forgery {
         if let (Some(list), Some(lines)) = (self.evidence, &self.listed) {
             index.evidence(list, None).unwrap();
             index.first(EVIDENCE).unwrap();
-            lines.iter().for_each(|line| index.edit(Edit::Added(line)).unwrap());
+            for line in lines {
+                index.edit(Edit::Added(line)).unwrap();
+            }
         }
         self.told.iter().for_each(|line| index.review(line).unwrap());
         let (bytes, open_size, _) = index.finish().unwrap();

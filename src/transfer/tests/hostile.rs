@@ -194,12 +194,12 @@ fn a_sequence_is_used_once() {
     imported(receiver.import(&one.path));
     let entries = receiver.entries();
     assert!(matches!(refused(receiver.import(&two.path)), TransferError::Replayed { .. }));
-    collector.state("bookworm", &[("a", b"c")], 2);
+    collector.state("bookworm", &[("a", b"a"), ("b", b"c")], 2);
     let older = collector.export(&["bookworm"], "none");
-    collector.state("bookworm", &[("a", b"d")], 3);
+    collector.state("bookworm", &[("a", b"a"), ("b", b"d")], 3);
     imported(receiver.import(&collector.export(&["bookworm"], "none").path));
     assert!(matches!(refused(receiver.import(&older.path)), TransferError::Older { .. }));
-    assert_eq!(receiver.read("bookworm", "a"), b"d");
+    assert_eq!(receiver.read("bookworm", "b"), b"d");
     assert_eq!(receiver.entries(), entries + 2, "a pending note and an import");
 }
 

@@ -71,7 +71,7 @@ fn a_sequence_that_the_site_signed_for_is_not_used_again() {
     }
     // a store from before all that hears how far the site is
     assert!(set_back.hear(&receiver.receipt(200)).unwrap().foreign);
-    set_back.state("bookworm", &[("a", b"new")], 9);
+    set_back.state("bookworm", &[("b", b"new")], 9);
     let bundle = set_back.export(&["bookworm"], "none");
     assert_eq!(bundle.bundle.to_string(), "hq.plant-7-e01-000004");
     imported(receiver.import(&bundle.path));
