@@ -12,17 +12,23 @@ impl Side {
         let mut records = self.store.packs().writer().unwrap();
         let mut lines = Vec::new();
         for (package, version) in packages {
-            let path = RepoPath::new(&format!("pool/{package}_{version}.deb")).unwrap();
+            let file = format!("{package}-{version}-py3-none-any.whl");
+            let path = RepoPath::new(&format!("packages/{package}/{file}")).unwrap();
             let measured = batch.put(format!("{package} {version}").as_bytes()).unwrap();
             let entry = Entry::Present { measured, role: Role::Payload };
             lines.push(Line::File { path: path.clone(), entry });
             let record = records.add(format!("{package} {version}").as_bytes()).unwrap();
-            lines.push(Line::Pkg { key: Key::new(*package, *version, "amd64"), record, files: vec![path] });
+            lines.push(Line::Pkg { key: Key::new(*package, *version, file), record, files: vec![path] });
         }
         let mut evidence = Evidence::default();
+        let page = RepoPath::new("page").unwrap();
+        let blob = batch.put(format!("page {second}").as_bytes()).unwrap();
+        evidence.add(EvidenceItem::Page { path: page.clone(), blob });
         for key in keys {
-            let path = RepoPath::new("dists/stable/InRelease").unwrap();
-            evidence.add(EvidenceItem::Signed { path, by: Fingerprint((*key).into()) });
+            let by = Fingerprint((*key).into());
+            let blob = batch.put(format!("key {key}").as_bytes()).unwrap();
+            evidence.add(EvidenceItem::Key { fingerprint: by.clone(), blob });
+            evidence.add(EvidenceItem::Signed { path: page.clone(), by });
         }
         let list = (!keys.is_empty()).then(|| batch.put(&evidence.encode()).unwrap().sha256);
         batch.flush().unwrap();
@@ -218,7 +224,7 @@ fn a_new_epoch_begins_anew_and_says_what_goes_back() {
     // set back: it knows nothing of what it sent, and a receipt does not help
     let set_back = collector.twin();
     set_back.believe_receipts_of(&receiver);
-    set_back.hear(&receiver.receipt(200)).unwrap();
+    receipt::apply(&set_back.store, &receiver.receipt(200), Backwards::Allowed, at(400)).unwrap();
     set_back.debs(&[("foo", "1.0")], &[], 1);
     let (_, hint) = not_shown(receiver.import(&set_back.export(&["debs"], "acknowledged").path));
     assert!(hint.contains("`chantal trust epoch`"), "{hint}");

@@ -121,8 +121,8 @@ fn a_first_collector_that_goes_back_is_followed() {
         collector.state("bookworm", &[("a", &[n])], i64::from(n) + 2);
     }
     collector.journal("bookworm", &one, 4);
-    imported(plant.import(&collector.export(&["bookworm"], "none").path));
-    imported(import_one(&ship, &plant.export(&["bookworm"], "none").path, &demands()));
+    imported(plant.import(&collector.export(&["bookworm"], "last").path));
+    imported(import_one(&ship, &plant.export(&["bookworm"], "last").path, &demands()));
     assert_eq!(ship.newest("bookworm"), Some(one));
 }
 

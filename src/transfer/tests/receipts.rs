@@ -169,7 +169,7 @@ fn an_old_receipt_that_is_carried_again_changes_nothing() {
     assert!(matches!(error, ReceiptFault::Again { .. }), "no bundle is made of it: {error}");
     read_last(&collector.store, &lossy).unwrap();
     // one from before more was imported makes no bundle either: the site would go back
-    collector.state("bookworm", &[("a", b"2")], 2);
+    collector.state("bookworm", &[("b", b"2")], 2);
     imported(receiver.import(&collector.export(&["bookworm"], "acknowledged").path));
     let late = receiver.receipt(400);
     collector.hear(&late).unwrap();
@@ -187,7 +187,7 @@ fn what_a_stolen_receiver_key_signed_counts_for_nothing_once_it_is_revoked() {
     let (collector, receiver) = acquainted();
     collector.state("bookworm", &[("a", b"a")], 1);
     imported(receiver.import(&collector.export(&["bookworm"], "none").path));
-    collector.state("bookworm", &[("a", b"b")], 2);
+    collector.state("bookworm", &[("a", b"a"), ("b", b"b")], 2);
     let lost = collector.export(&["bookworm"], "last");
     // the thief says that it arrived, and beyond that what nobody can have sent
     let genuine = parse(&receiver.receipt(200));
