@@ -13,7 +13,7 @@ use chantal_bundle::{
 use chantal_contract::{Digest, Measured, Name, SiteName, SnapshotName, limits::RECEIPT_BLOBS};
 use jiff::Timestamp;
 
-pub use apply::{Applied, Backwards, Heard, ReceiptFault, apply, check, look, read, read_last};
+pub use apply::{Applied, Backwards, Believed, Heard, ReceiptFault, apply, check, look, read, read_last};
 
 use super::{
     TransferError, accepted,

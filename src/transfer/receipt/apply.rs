@@ -225,6 +225,15 @@ pub struct Heard {
     pub digest: chantal_contract::Digest,
 }
 
+/// Why a receipt is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Believed {
+    /// It says nothing that a site's next receipt would not.
+    ByItself,
+    /// It would have been refused, and somebody allowed it.
+    ByForce,
+}
+
 /// What came of a receipt.
 #[derive(Clone, Debug)]
 pub struct Applied {
@@ -232,8 +241,8 @@ pub struct Applied {
     pub heard: Heard,
     /// It was applied before; nothing was done.
     pub already: bool,
-    /// It would have been refused, and is believed because that is allowed.
-    pub forced: bool,
+    /// Why it is believed.
+    pub believed: Believed,
     /// States that this store does not know; they count as not held.
     pub unknown: Vec<AcknowledgedState>,
     /// The site's newest import is none that this store exported.
@@ -344,7 +353,7 @@ pub fn apply(
             states,
             trust: place.trust,
             key: applied.heard.key.fingerprint().to_string(),
-            forced: applied.forced,
+            forced: applied.believed == Believed::ByForce,
         };
         store.journal().append(event, at)?;
     }
@@ -376,12 +385,12 @@ fn consider(
         let (site, found) = (receipt.site.clone(), Place::from(receipt));
         judged = Err(ReceiptFault::Strange { site, found, forked });
     }
-    let forced = match (judged, backwards) {
-        (Ok(()), _) => false,
+    let believed = match (judged, backwards) {
+        (Ok(()), _) => Believed::ByItself,
         (
             Err(ReceiptFault::Older { .. } | ReceiptFault::Again { .. } | ReceiptFault::Strange { .. }),
             Backwards::Allowed,
-        ) => true,
+        ) => Believed::ByForce,
         (Err(fault), _) => return Err(fault),
     };
     let (mut states, mut unknown) = (Vec::new(), Vec::new());
@@ -402,5 +411,5 @@ fn consider(
         });
     }
     let version = chain.last().map_or(0, |(version, _)| *version);
-    Ok((Applied { heard, already, forced, unknown, foreign, forked, version }, states))
+    Ok((Applied { heard, already, believed, unknown, foreign, forked, version }, states))
 }

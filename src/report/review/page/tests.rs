@@ -151,7 +151,7 @@ fn who_signed_the_packages_is_said_beside_who_signed_the_metadata() {
     state.keys[0].packages = Since::Before;
     let page = text(&review);
     assert!(
-        page.contains("<dt>Packages signed</dt><dd>Every package carries")
+        page.contains("<dt>Packages signed</dt><dd>The collector says that every package carries")
             && page.matches("ABCD").count() == 2
     );
     review.states[0].keys[0].packages = Since::Gone;
