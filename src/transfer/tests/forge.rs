@@ -128,7 +128,9 @@ impl Forgery {
             let (first, rest) = lines.split_first().unwrap();
             index.evidence(*list, None).unwrap();
             index.first(first).unwrap();
-            rest.iter().for_each(|line| index.edit(Edit::Added(line)).unwrap());
+            for line in rest {
+                index.edit(Edit::Added(line)).unwrap();
+            }
         }
         self.told.iter().for_each(|line| index.review(line).unwrap());
         let mut counts = Counts::default();
