@@ -195,7 +195,7 @@ fn a_journal_that_is_cut_at_any_byte_is_grown_again_or_ends_with_a_whole_line() 
                 assert!(whole > 0, "a store without its first line, cut at {cut}");
                 let entries = store.journal().verify().unwrap().entries;
                 assert_eq!(
-                    entries as usize,
+                    usize::try_from(entries).unwrap(),
                     good[..whole].split(|b| *b == b'\n').count() - 1,
                     "cut at {cut}"
                 );

@@ -217,8 +217,7 @@ fn a_proof_of_another_stream_or_chain_is_refused_though_its_key_is_right() {
         lie(&mut manifest);
         let text = manifest.encode().unwrap();
         let signatures = vec![sign(Namespace::Bundle, &text)];
-        let proof = Proof { manifest: text, signatures, approvals: Vec::new(), trust: trust.to_vec() };
-        proof
+        Proof { manifest: text, signatures, approvals: Vec::new(), trust: trust.to_vec() }
     };
     let refusal = |n: usize, proof: Proof| {
         let error = refused(import_one(&ship, &resigned(&plant, &bundle, &[proof], n), &demands()));

@@ -135,7 +135,7 @@ impl Tally {
                 assert!(!verification.is_sound(), "{what} was not seen");
                 self.taken += 1;
                 // an import costs a store of its own: of some
-                if self.taken % 41 == 0 {
+                if self.taken.is_multiple_of(41) {
                     let fresh = ship.twin();
                     fresh.trust(plant);
                     imported(fresh.import(dir));

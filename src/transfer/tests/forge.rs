@@ -134,7 +134,9 @@ impl Forgery {
         if let Some((list, lines)) = &self.evidence {
             index.evidence(*list, None).unwrap();
             index.first(EVIDENCE).unwrap();
-            lines.iter().for_each(|line| index.edit(Edit::Added(line)).unwrap());
+            for line in lines {
+                index.edit(Edit::Added(line)).unwrap();
+            }
         }
         let (advisories, told): (Vec<_>, Vec<_>) =
             self.told.iter().partition(|line| matches!(line, ReviewLine::Advisory(_)));

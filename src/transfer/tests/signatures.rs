@@ -26,7 +26,7 @@ impl Keys {
         let key = |name: &str| SiteKey::generate(&dir.path().join(name), name, &Passphrase::None).unwrap();
         let [one, two, other_role, stranger, revoked] =
             ["one", "two", "other", "stranger", "revoked"].map(key);
-        Self { one, two, other_role, stranger, revoked, dir }
+        Self { dir, one, two, other_role, stranger, revoked }
     }
 
     /// The collector's trust chain: its first key hands over to these, and one of them is revoked.
@@ -123,8 +123,7 @@ impl Keys {
 
 /// Replaces the files of a directory whose names begin so.
 fn replace(dir: &Path, prefix: &str, signatures: &[Vec<u8>]) {
-    for (name, _) in files(dir).iter().filter(|(name, _)| name.starts_with(prefix) && name.ends_with(".sig"))
-    {
+    for (name, _) in files(dir).iter().filter(|(name, _)| medium::is_signature(name, prefix)) {
         fs::remove_file(dir.join(name)).unwrap();
     }
     for (n, signature) in signatures.iter().enumerate() {

@@ -207,7 +207,7 @@ fn the_file_is_zstd_frames_and_nothing_else() {
     let good = read_all(&bytes, open_size).unwrap();
     let stored =
         |fields: &[u8], text: &[u8]| frame(fields, &[(RAW, u32::try_from(text.len()).unwrap(), text)]);
-    let window = (u8::try_from(WINDOW_LOG).unwrap() - 10) << 3;
+    let window = u8::try_from(WINDOW_LOG - 10).unwrap() << 3;
     for (descriptor, fits) in [(window - 1, true), (window, true), (window + 1, false), (0xff, false)] {
         let read = read_all(&stored(&[0, descriptor], &plain), open_size);
         assert_eq!(read.is_ok(), fits, "window descriptor {descriptor:#04x}");

@@ -169,7 +169,7 @@ fn what_a_signed_manifest_requires_is_named_before_anything_else_is_complained_o
     for more in ["", "\n  \"beam\": {\"me\": [\"up\"]},"] {
         let error = said(requiring(vec!["teleport".into()], more));
         assert!(error.contains("requires `teleport`"), "{error}");
-        let error = said(requiring(vec!["".into()], more));
+        let error = said(requiring(vec![String::new()], more));
         assert!(error.contains("requires ``"), "{error}");
     }
     // what is named is cut and made harmless for a terminal

@@ -54,6 +54,8 @@ fn signed(content: &[u8], volume: Vec<u8>) -> Forgery {
 
 /// Makes a volume, of a content that its index promises.
 type Make = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+/// The same by a function.
+type Plain = fn(&[u8]) -> Vec<u8>;
 
 /// Archives that a tar of another make, or somebody with a purpose, could write.
 fn hostile_archives() -> Vec<(String, Make)> {
@@ -101,7 +103,7 @@ fn hostile_archives() -> Vec<(String, Make)> {
         let lying = move |c: &[u8]| archive(&[&member(&header(c, size(c.len() as u64)), c)]);
         add(format!("lie {n} about its size"), Box::new(lying));
     }
-    let others: [(&str, fn(&[u8]) -> Vec<u8>); 13] = [
+    let others: [(&str, Plain); 13] = [
         ("other content", |c| archive(&[&member(&header(c, c.len() as u64), &c.to_ascii_uppercase())])),
         ("another name", |c| archive(&[&member(&header(b"else", c.len() as u64), c)])),
         ("something else before it", |c| archive(&[&good_member(b"else"), &good_member(c)])),
@@ -135,11 +137,11 @@ fn hostile_volumes() -> Vec<(String, Make)> {
         let make: Make = Box::new(move |content| squeezed(&make(content)));
         (what, make)
     });
-    let others: [(&str, fn(&[u8]) -> Vec<u8>); 9] = [
+    let others: [(&str, Plain); 9] = [
         ("a byte behind the last frame", |c| [&*squeezed(&good(c)), b"x"].concat()),
         ("a skippable frame behind", |c| [squeezed(&good(c)), skippable(0)].concat()),
         ("a skippable frame before", |c| [skippable(15), squeezed(&good(c))].concat()),
-        ("frames of zeros behind", |c| [squeezed(&good(c)), squeezed(&[0; 8 << 20]).repeat(64)].concat()),
+        ("frames of zeros behind", |c| [squeezed(&good(c)), squeezed(&vec![0; 8 << 20]).repeat(64)].concat()),
         ("a cut frame", |c| squeezed(&good(c))[..30].to_vec()),
         ("no zstd", good),
         ("a dictionary", |c| dictionary(&good(c))),
@@ -156,7 +158,8 @@ fn skippable(low: u8) -> Vec<u8> {
 /// A frame that stores bytes, under a window of so many bits; `more` stands before its blocks.
 fn stored(bytes: &[u8], descriptor: u8, bits: u8, more: &[u8]) -> Vec<u8> {
     let header = u32::try_from(bytes.len()).unwrap() << 3 | 1;
-    [&[0x28, 0xb5, 0x2f, 0xfd, descriptor, bits - 10 << 3], more, &header.to_le_bytes()[..3], bytes].concat()
+    [&[0x28, 0xb5, 0x2f, 0xfd, descriptor, (bits - 10) << 3], more, &header.to_le_bytes()[..3], bytes]
+        .concat()
 }
 
 fn windowed(bytes: &[u8], bits: u8) -> Vec<u8> {
@@ -213,7 +216,9 @@ fn an_expansion_is_bounded_by_what_was_signed_and_by_the_space_that_is_there() {
     assert!(size() < 1 << 20, "{}", size());
     // what is honest about its size is held against the space before any of it is read
     let mut members: Vec<Member> = (0..4000_u32).map(|n| whole(&n.to_le_bytes())).collect();
-    members.iter_mut().for_each(|member| member.blob.size = MEMBER_BYTES);
+    for member in &mut members {
+        member.blob.size = MEMBER_BYTES;
+    }
     members.sort_by_key(|member| member.blob.sha256);
     let bytes = squeezed(&archive(&[&good_member(CONTENT)]));
     let huge = Forgery { volumes: vec![ForgedVolume { bytes, members }], ..Forgery::new(&[]) };
