@@ -55,7 +55,7 @@ pub struct Row {
 impl Row {
     /// Begins with what was done and what it cost.
     pub fn new(work: impl Into<String>, cost: Cost) -> Self {
-        Self { work: work.into(), cost, bytes: None, beside: None, bounds: Vec::new(), kept: None }
+        Self { work: cell(&work.into()), cost, bytes: None, beside: None, bounds: Vec::new(), kept: None }
     }
 
     /// Says how many bytes went through it.
@@ -66,7 +66,7 @@ impl Row {
 
     /// Says what was measured beside it.
     pub fn beside(mut self, name: &str, other: Cost) -> Self {
-        self.beside = Some((name.replace('|', "\\|"), other));
+        self.beside = Some((cell(name), other));
         self
     }
 
@@ -128,6 +128,11 @@ impl Row {
         };
         println!("{line} {} | {verdict} |", self.bounds.join("; "));
     }
+}
+
+/// Writes text so that it stays in its column.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
 fn seconds(d: Duration) -> String {
