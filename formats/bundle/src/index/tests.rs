@@ -272,7 +272,10 @@ fn lines_keep_their_places() {
         ("the packages do not rise", format!("{state}{review}+{}-{}{end}", p("1"), p("1"))),
         ("the groups of packages do not rise", format!("{state}{review}+h{}+{}{end}", &p("1")[1..], p("1"))),
         ("stands alone in its group", format!("{state}{review}={}{end}", p("1"))),
-        ("a line follows the package", format!("{state}{review}+{0}={0}={0}{end}", p("1"))),
+        (
+            "the packages that both sides have do not rise",
+            format!("{state}{review}+{0}={0}={0}{end}", p("1")),
+        ),
         ("a line follows the package", format!("{state}{review}+{}={}+{}{end}", p("1"), p("0"), p("2"))),
         ("field", format!("{state}{review}+g\tp 1 a\t{h0}\n{end}")),
         ("field", format!("{state}{review}+g\tp 1 a\t{h0}\t1\t1\n{end}")),
