@@ -339,7 +339,7 @@ fn lines_keep_their_places() {
             "do not follow each other",
             format!("{volume}{}{}{two}", part(&h0, 3, 1, 2, 1), part(&h0, 4, 2, 2, 3)),
         ),
-        ("a file is on one side only", format!("{state}{review}file\ta\tstray\t{h0}\t1\t=\n{end}")),
+        ("a file's mark is none of", format!("{state}{review}file\ta\tstray\t{h0}\t1\t=\n{end}")),
         ("", format!("{state}{review}file\ta\todd\t{h0}\t1\t+\n{end}")),
         ("", format!("{state}{review}file\t../a\tstray\t{h0}\t1\t+\n{end}")),
         (
