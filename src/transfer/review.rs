@@ -83,8 +83,6 @@ pub(super) fn make<R: BufRead>(
     work.finish()
 }
 
-/// Makes the review of an admitted bundle anew and holds what its manifest says of it against that.
-///
 /// Says so where a bundle's page is of a version that this program does not draw: its digest is all that is known of it.
 pub(super) fn strange_page(manifest: &Manifest) -> Option<String> {
     (manifest.review.page != page::VERSION).then(|| {
@@ -96,7 +94,9 @@ pub(super) fn strange_page(manifest: &Manifest) -> Option<String> {
     })
 }
 
-/// A page of another version than this program draws is believed by its digest, and not compared.
+/// Makes the review of an admitted bundle anew and holds what its manifest says of it against that.
+///
+/// A page of another version than this program draws is believed by its digest, and not compared: [`strange_page`] says so.
 pub(super) fn check(manifest: &Manifest, index: BufReader<File>) -> Result<Review, TransferError> {
     let review = make(manifest, index, manifest.index.open_size)?;
     let made = Reviewed::new(&review)?;
@@ -106,13 +106,7 @@ pub(super) fn check(manifest: &Manifest, index: BufReader<File>) -> Result<Revie
     if signed.json != ours.json {
         return Err(other(chantal_bundle::manifest::REVIEW_JSON));
     }
-    if signed.page != ours.page {
-        let (page, drawn) = (signed.page, ours.page);
-        tracing::warn!(
-            %bundle,
-            "`REVIEW.html` is of design {page}, this program draws {drawn}: it is the page that was signed, and was not compared with the index"
-        );
-    } else if signed.html != ours.html {
+    if signed.page == ours.page && signed.html != ours.html {
         return Err(other(chantal_bundle::manifest::REVIEW_HTML));
     }
     Ok(review)

@@ -192,7 +192,7 @@ fn a_collector_may_have_no_other_key_than_a_tokens() {
     let handle = world.hq.dir.join("keys/hq");
     fs::write(&handle, token.handle()).unwrap();
     fs::set_permissions(&handle, fs::Permissions::from_mode(0o600)).unwrap();
-    let said = text(&run(world.hq.command(["key", "show"]).env_remove("SSH_AUTH_SOCK")));
+    let said = text(&run(world.hq.command(["trust", "epoch", "--yes"]).env_remove("SSH_AUTH_SOCK")));
     assert!(
         said.contains("only the handle of a key on a hardware token") && said.contains("ssh-add"),
         "{said}"
