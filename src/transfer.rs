@@ -18,6 +18,7 @@ mod medium;
 mod missing;
 mod origin;
 mod own;
+mod pending;
 pub mod receipt;
 mod repair;
 mod review;
@@ -35,14 +36,15 @@ pub use accepted::{document, links, record};
 pub use approval::{Approval, Looked, approve, look};
 pub use error::{Hidden, MissingBase, TransferError};
 pub use export::{
-    AfterWrite, ExportPlan, ExportRequest, How, News, OutFault, PlannedState, Unchanged, VOLUME_SIZE, Weight,
-    Written, plan_export, weigh,
+    AfterWrite, ExportError, ExportPlan, ExportRequest, How, News, OutFault, PlannedState, Unchanged,
+    VOLUME_SIZE, Weight, Written, plan_export, weigh,
 };
 pub use held::{Since, acknowledged_by};
 pub use import::{ImportOutcome, Imported, Ready, Rules, import, try_out};
 pub use inspect::{Inspection, Verification, VolumeVerdict, inspect, verify};
 pub use origin::Demands;
 pub use own::{OwnTrust, own_document, signers};
+pub use pending::manifest as pending_manifest;
 pub use receipt::{Applied, Backwards, Heard, ReceiptFault};
 pub use repair::Damage;
 pub use review::between;

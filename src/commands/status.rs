@@ -8,9 +8,6 @@ use super::{
     ending::Ending,
     publish, repo,
 };
-use chantal_bundle::Manifest;
-use chantal_contract::limits::BUNDLE_MANIFEST_BYTES;
-
 use crate::{
     config::Config,
     publish::{Listing, Standing},
@@ -19,6 +16,7 @@ use crate::{
         table::Align::Left,
     },
     store::{Name, Origin, PendingRow, Store},
+    transfer,
 };
 
 mod sites;
@@ -207,8 +205,8 @@ fn is_left(config: &Config, row: &Listing) -> bool {
 
 /// Says what of a bundle is here and what is still to come.
 fn waiting(store: &Store, row: PendingRow) -> Pending {
-    let bytes = store.pool().read(&row.manifest, BUNDLE_MANIFEST_BYTES as u64).ok();
-    let need = bytes.and_then(|bytes| Manifest::parse(&bytes).ok()).map(|manifest| {
+    // a manifest that is gone or cannot be read is what `verify` and `import` speak of
+    let need = transfer::pending_manifest(store, &row).ok().flatten().map(|(_, manifest)| {
         let all = manifest.volumes().map(|(number, _)| number.get());
         all.filter(|number| !row.volumes.contains(number)).collect()
     });

@@ -1,7 +1,7 @@
 //! What may go wrong between two stores, and what helps.
 
 mod judge;
-mod shown;
+pub(super) mod shown;
 mod subject;
 
 use std::{
@@ -10,23 +10,17 @@ use std::{
 };
 
 use chantal_bundle::{
-    BundleName, BundleNameError, Epoch, KeyFingerprint, Sequence, VolumeNumber,
-    cells::CellError,
-    delta::{LinesError, PatchError},
-    index::IndexError,
-    manifest::ManifestError,
-    parity::{CodeError, LayoutError},
-    proof::ProofError,
-    volume::{PackError, UnpackError},
+    BundleName, BundleNameError, Epoch, KeyFingerprint, Sequence, VolumeNumber, cells::CellError,
+    delta::PatchError, index::IndexError, manifest::ManifestError, proof::ProofError, volume::UnpackError,
 };
 use chantal_contract::{Digest, Kind, Mismatch, Name, SiteName, limits::GROUP_BYTES};
 
 pub use shown::{Hidden, MissingBase};
 
-use self::shown::{List, claim, quoted};
-use super::export::OutFault;
+use self::shown::{List, claim};
+use super::export::ExportError;
 use crate::{
-    store::{Address, Object, StoreError},
+    store::StoreError,
     trust::{KeyError, TrustError},
 };
 
@@ -36,18 +30,6 @@ pub enum TransferError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// States lack what they need, as after a restore: packages are in no backup.
-    #[error("{} {} {what} {digest}, which is not in the store", List(&quoted(needed_by)), if needed_by.len() == 1 { "lacks" } else { "lack" })]
-    Lacks {
-        /// What is missing.
-        what: Object,
-        /// Its name.
-        digest: Digest,
-        /// The newest states and snapshots that need it.
-        needed_by: Vec<Address>,
-        /// Those of their repositories that are synced here.
-        again: Vec<String>,
-    },
     /// A file cannot be read or written.
     #[error("`{}`: {source}", path.display())]
     Io {
@@ -73,137 +55,23 @@ pub enum TransferError {
     #[error(transparent)]
     Name(#[from] BundleNameError),
 
+    /// No bundle can be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// Another thread of the same transfer failed, and says why.
     #[error("another thread of this transfer failed")]
     Interrupted,
-
-    // --- export ---
-    /// Nothing was chosen that could be exported.
-    #[error("there is nothing to export for site `{site}`: none of its repositories has a snapshot")]
-    NothingThere {
-        /// The site.
-        site: SiteName,
-    },
-    /// The base that was asked for is neither a snapshot of any chosen repository nor a bundle.
-    #[error(
-        "`{asked}` is neither a snapshot of a repository of site `{site}` nor a bundle that was exported to it"
-    )]
-    UnknownBase {
-        /// What was asked for.
-        asked: String,
-        /// The site.
-        site: SiteName,
-    },
-    /// The receipt that says what is missing is another site's.
-    #[error("the receipt is of site `{asked}`, the bundle would be for site `{site}`")]
-    OtherReceipt {
-        /// Whose it is.
-        asked: SiteName,
-        /// For whom the bundle would be.
-        site: SiteName,
-    },
-    /// A blob that a receipt misses is gone here as well.
-    #[error("blob {blob}, which site `{site}` misses, is not in this store any more")]
-    Forgotten {
-        /// The site.
-        site: SiteName,
-        /// The blob.
-        blob: Digest,
-    },
     /// No trust document was accepted of this site itself, so that nobody could verify what it signs.
     #[error("site `{site}` has no trust document that names its key")]
     NoOwnTrust {
         /// This site.
         site: SiteName,
     },
-    /// The keys that were given may not sign bundles, or are too few.
-    #[error("the keys that are given cannot sign this bundle: {source}")]
-    OwnKeys {
-        /// Why.
-        source: TrustError,
-    },
     /// This site's own trust document cannot be used, or not be followed by the next version.
     #[error("the trust document of this site: {source}")]
     OwnTrust {
         /// Why.
         source: TrustError,
-    },
-    /// There is no directory that the bundle could be written to.
-    #[error("no bundle can be written to `{}`: {source}", path.display())]
-    Out {
-        /// What was asked for.
-        path: PathBuf,
-        /// Why.
-        source: OutFault,
-    },
-    /// The parity code refused.
-    #[error(transparent)]
-    Parity {
-        /// Why.
-        source: CodeError,
-    },
-    /// The numbers that parity would be cut by do not fit.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// What was written reads back otherwise.
-    #[error("`{}` reads back otherwise than it was written", path.display())]
-    ReadBack {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The medium is too small for the bundle, or filled up while it was being written; nothing of it was left.
-    #[error("`{}` has {free} bytes free, the bundle needs {needed}", path.display())]
-    Full {
-        /// Where the bundle was to be.
-        path: PathBuf,
-        /// What the bundle needs, in bytes, as far as is known.
-        needed: u64,
-        /// What was free for it, in bytes.
-        free: u64,
-    },
-    /// A bundle is to be spread, and a file of it is not at hand.
-    #[error("`{}` lacks `{name}`: only a whole bundle is spread", path.display())]
-    NotWhole {
-        /// The bundle's directory.
-        path: PathBuf,
-        /// The first file that is missing.
-        name: String,
-    },
-    /// A file of a bundle has room on no medium.
-    #[error(
-        "{bundle}: `{name}` of {size} bytes fits on no medium: of {media} the emptiest has room for {room}"
-    )]
-    Misfit {
-        /// The bundle.
-        bundle: BundleName,
-        /// The file.
-        name: String,
-        /// Its size in bytes.
-        size: u64,
-        /// How many media there are.
-        media: usize,
-        /// The most that one of them takes beside the small files, in bytes.
-        room: u64,
-    },
-    /// A directory stands where the bundle would.
-    #[error("`{}` exists and is not the bundle that would be written there", path.display())]
-    Exists {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Blobs cannot be packed into volumes.
-    #[error(transparent)]
-    Pack(#[from] PackError),
-    /// The manifest that would be written breaks a rule of the format.
-    #[error("this bundle cannot be written: {0}")]
-    Unwritable(ManifestError),
-    /// A state's list cannot be read.
-    #[error("repository `{repository}`: {source}")]
-    Lines {
-        /// The repository.
-        repository: Name,
-        /// Why.
-        source: LinesError,
     },
 
     // --- reading ---
@@ -342,12 +210,6 @@ pub enum TransferError {
         /// What the signature would be called.
         name: PathBuf,
         /// The system's word.
-        source: io::Error,
-    },
-    /// The review cannot be written.
-    #[error("the review cannot be written: {source}")]
-    Unreviewed {
-        /// Why.
         source: io::Error,
     },
     /// A review is not what manifest and index make it.

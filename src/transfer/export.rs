@@ -2,6 +2,7 @@
 
 mod deltas;
 mod direct;
+mod error;
 mod missing;
 mod out;
 mod parity;
@@ -30,6 +31,7 @@ use chantal_contract::{Digest, Measured, Name, SiteName, limits::PROOF_BYTES};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+pub use error::ExportError;
 pub use out::OutFault;
 pub(super) use out::expect as expect_out;
 pub use plan::{ExportPlan, News, PlannedState};
@@ -206,7 +208,7 @@ fn adopt(plan: &ExportPlan, chain: &OwnTrust) -> Result<Option<Written>, Transfe
     if plan.path.symlink_metadata().is_err() {
         return Ok(None);
     }
-    let exists = || TransferError::Exists { path: plan.path.clone() };
+    let exists = || TransferError::Export(ExportError::Exists { path: plan.path.clone() });
     if !plan.path.join(manifest::FILE).is_file() {
         return Err(exists());
     }
@@ -337,7 +339,7 @@ pub(super) fn full(out: &Path, needed: u64, fault: TransferError) -> TransferErr
             if source.kind() == io::ErrorKind::StorageFull && path.starts_with(out) =>
         {
             let free = seal::free(out).unwrap_or(0);
-            TransferError::Full { path: out.into(), needed: needed.max(free), free }
+            TransferError::Export(ExportError::Full { path: out.into(), needed: needed.max(free), free })
         }
         other => other,
     }
@@ -401,7 +403,7 @@ fn describe(
 /// Notes the export in the journal: from then on its sequence is used.
 fn note(store: &Store, request: &ExportRequest<'_>, written: &Written) -> Result<(), TransferError> {
     let manifest = &written.manifest;
-    let bytes = manifest.encode().map_err(TransferError::Unwritable)?;
+    let bytes = manifest.encode().map_err(ExportError::Unwritable)?;
     let carried = manifest.states.iter().map(|state| Carried {
         repository: state.repository.clone(),
         base: state.base,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chantal_bundle::{BundleName, Receipt};
 use chantal_contract::{Digest, Name, SiteName, SnapshotName};
 
-use super::{TransferError, accepted, own};
+use super::{ExportError, TransferError, accepted, own};
 use crate::store::{Acknowledged, Carried, Event, Exported, StateRef, Store};
 
 /// What a bundle starts from.
@@ -108,7 +108,10 @@ pub(super) fn held(
                 named(store, repositories, asked, &mut held)?;
             }
             if held.newest.is_empty() {
-                return Err(TransferError::UnknownBase { asked: asked.clone(), site: to.clone() });
+                return Err(TransferError::Export(ExportError::UnknownBase {
+                    asked: asked.clone(),
+                    site: to.clone(),
+                }));
             }
         }
     }

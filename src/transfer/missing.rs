@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::TransferError;
+use super::{ExportError, TransferError};
 use crate::store::{Address, Store, StoreError};
 
 /// Names the states that need what is missing, where there are any; other errors stay what they are.
@@ -20,5 +20,5 @@ pub(super) fn blame(store: &Store, error: TransferError) -> TransferError {
     let again: BTreeSet<String> =
         needed_by.iter().filter(synced).map(|address| address.repository.to_string()).collect();
     let (needed_by, again) = (needed_by.into_iter().collect(), again.into_iter().collect());
-    TransferError::Lacks { what, digest, needed_by, again }
+    TransferError::Export(ExportError::Lacks { what, digest, needed_by, again })
 }

@@ -19,7 +19,7 @@ use chantal_contract::{
 use jiff::Timestamp;
 
 use super::{
-    TransferError,
+    ExportError, TransferError,
     accepted::{self, New},
     admit, medium,
 };
@@ -297,7 +297,10 @@ pub(super) fn of_states<'a>(
     }
     if files.len() > ORIGINS {
         let limit = ORIGINS as u64;
-        return Err(TransferError::Unwritable(ManifestError::Limit { what: "the origin proofs", limit }));
+        return Err(TransferError::Export(ExportError::Unwritable(ManifestError::Limit {
+            what: "the origin proofs",
+            limit,
+        })));
     }
     Ok(files)
 }

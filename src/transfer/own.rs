@@ -6,7 +6,7 @@ use chantal_bundle::{Epoch, Namespace, PublicKey, TrustDocument, TrustRole, trus
 use jiff::Timestamp;
 
 use super::{
-    TransferError,
+    ExportError, TransferError,
     accepted::{self, document, record, roots},
 };
 use crate::{
@@ -70,7 +70,7 @@ impl OwnTrust {
             needed: self.document.threshold(TrustRole::Collector),
             strangers,
         };
-        Err(TransferError::OwnKeys { source })
+        Err(TransferError::Export(ExportError::OwnKeys { source }))
     }
 
     /// Tells whether this site's collector keys signed a manifest.

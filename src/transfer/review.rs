@@ -30,7 +30,7 @@ use self::{
     moved::Moves,
     signers::{keys, of_signers, proven},
 };
-use super::TransferError;
+use super::{ExportError, TransferError};
 use crate::{
     formats,
     report::review::{
@@ -49,9 +49,11 @@ pub(super) struct Reviewed {
 impl Reviewed {
     /// Makes the files of a review.
     pub fn new(review: &Review) -> Result<Self, TransferError> {
-        let json = review.json().map_err(|e| TransferError::Unreviewed { source: io::Error::other(e) })?;
-        let html =
-            page::render(review).map_err(|e| TransferError::Unreviewed { source: io::Error::other(e) })?;
+        let json = review
+            .json()
+            .map_err(|e| TransferError::Export(ExportError::Unreviewed { source: io::Error::other(e) }))?;
+        let html = page::render(review)
+            .map_err(|e| TransferError::Export(ExportError::Unreviewed { source: io::Error::other(e) }))?;
         Ok(Self { json, html })
     }
 

@@ -16,7 +16,7 @@ use self::{
     plan::{Item, Slot},
 };
 use super::{
-    TransferError, admit,
+    ExportError, TransferError, admit,
     export::{AfterWrite, expect_out, expect_space, free},
     medium, strays,
 };
@@ -125,7 +125,10 @@ impl Whole {
         let items = plan::items(&admitted.manifest);
         for name in items.iter().map(|item| item.name.as_str()).chain([index::FILE]) {
             if !medium::is_file(&dir.join(name)) {
-                return Err(TransferError::NotWhole { path: dir.into(), name: name.into() });
+                return Err(TransferError::Export(ExportError::NotWhole {
+                    path: dir.into(),
+                    name: name.into(),
+                }));
             }
         }
         let mut small = Vec::new();
@@ -196,7 +199,13 @@ impl Whole {
     fn misfit(&self, at: usize, slots: &[Slot]) -> TransferError {
         let (name, size) = self.items.get(at).map_or((String::new(), 0), |i| (i.name.clone(), i.size));
         let room = slots.iter().map(|slot| slot.room).max().unwrap_or(0);
-        TransferError::Misfit { bundle: self.name.clone(), name, size, media: slots.len(), room }
+        TransferError::Export(ExportError::Misfit {
+            bundle: self.name.clone(),
+            name,
+            size,
+            media: slots.len(),
+            room,
+        })
     }
 
     fn into_spread(self, shares: Vec<Share>) -> Spread {

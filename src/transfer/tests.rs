@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chantal_bundle::{Manifest, TrustDocument, parity::Percent, trust::Link};
+use chantal_bundle::{BundleName, Manifest, TrustDocument, parity::Percent, trust::Link};
 use chantal_contract::{
     Digest, Entry, Fingerprint, Header, Key, Kind, Line, Mode, Name, RepoPath, Role, SiteName, SnapshotName,
 };
@@ -307,6 +307,11 @@ fn imported(outcome: Result<ImportOutcome, TransferError>) -> Imported {
 fn refused(outcome: Result<ImportOutcome, TransferError>) -> TransferError {
     let error = outcome.expect_err("it was not refused");
     assert!(error.is_refusal(), "{error}");
+    // what reads a report by machine is told the bundle that people are told
+    let text = error.to_string();
+    if let Some(named) = text.split([':', ' ']).next().filter(|word| word.parse::<BundleName>().is_ok()) {
+        assert_eq!(error.bundle().as_deref(), Some(named), "{text}");
+    }
     error
 }
 

@@ -2,11 +2,7 @@
 
 use std::{io, path::Path};
 
-use chantal_bundle::{
-    manifest::{self, ManifestError},
-    trust::ChainError,
-    volume::UnpackError,
-};
+use chantal_bundle::{manifest, trust::ChainError, volume::UnpackError};
 use chantal_contract::{Kind, SiteName};
 
 use super::{TransferError, shown::List};
@@ -78,22 +74,14 @@ impl TransferError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Store(source) => source.hint(),
+            Self::Export(source) => source.hint(),
             Self::Key(source) => source.hint(),
             Self::NotBack { source, .. } => source.hint(),
-            Self::OwnKeys { source } => own_keys(source),
-
             Self::NoTrust { .. } | Self::Stranger { .. } => Some(
                 "`chantal key show` on the collector prints its key; `chantal trust add KEYFILE` here trusts it".into(),
             ),
             Self::Policy { .. } => Some(
                 "compare the repository's `keys` and `verify` here with what upstream publishes; nothing became current".into(),
-            ),
-            Self::Lacks { again, .. } if !again.is_empty() => Some(format!(
-                "`chantal sync {}` brings back what upstream still has; `chantal verify` lists all that is missing",
-                again.join(" ")
-            )),
-            Self::Lacks { .. } => Some(
-                "import a bundle that was exported with `--since none`; `chantal verify` lists all that is missing".into(),
             ),
             Self::NoChain { .. } => Some(
                 "copy the bundle anew: `trust/`, `signatures/` and `manifest.json` belong on every medium".into(),
@@ -129,10 +117,6 @@ impl TransferError {
                 "whoever made this bundle shows one thing and sends another: ask its collector, and trust neither until it is explained".into(),
             ),
             Self::NotShown(hidden) => Some(not_shown(&hidden.site, hidden.since.as_deref())),
-            Self::OtherReceipt { asked, .. } => Some(format!("give `--to {asked}`")),
-            Self::Forgotten { site, .. } => Some(format!(
-                "`chantal export --to {site}` carries the present states, and all that they need"
-            )),
             Self::NoOrigin { collector, .. } => Some(format!(
                 "`chantal trust show` lists whose signatures count here: the key of `{collector}` is added by `chantal trust add`; \
                  whoever hands the repository on must have imported it from a bundle of `{collector}`"
@@ -151,16 +135,7 @@ impl TransferError {
                  it with the good one first, as it may have been altered on the way".into(),
             ),
             Self::ManyBundles { path, .. } => Some(format!("name one of them: `{}/NAME`", path.display())),
-            Self::Unwritable(ManifestError::Limit { .. }) => Some(
-                "let less travel: give the site fewer repositories in the configuration, or delete snapshots that it need not get \
-                 (`chantal snapshot delete`)"
-                    .into(),
-            ),
             Self::OtherProof { .. } => Some("copy the directory `origin` of the bundle again".into()),
-            Self::NothingThere { .. } => Some("`chantal sync` first".into()),
-            Self::UnknownBase { .. } => Some(
-                "`chantal snapshot list` and `chantal bundle list` show what there is; `--since none` writes everything".into(),
-            ),
             Self::MissingBases { site, missing, .. } => {
                 let known: Vec<&str> = missing.iter().filter_map(|m| m.bundle.as_deref()).collect();
                 let export = export_command(site);
@@ -187,22 +162,7 @@ impl TransferError {
                  together, and run the import once more; a receipt (`chantal receipt create`) asks for what is missing"
                     .into(),
             ),
-            Self::Full { .. } => Some(
-                "nothing was left there or noted: run the same command with `--out` on a larger medium, or free some of this one"
-                    .into(),
-            ),
-            Self::ReadBack { .. } => Some(
-                "medium or drive fail: run the same command with `--out` on another one; nothing was noted".into(),
-            ),
-            Self::Out { path, source } => Some(source.hint(path)),
             Self::Io { source, .. } => device(source),
-            Self::NotWhole { .. } => Some(
-                "bring all files of the bundle into one directory first; `chantal bundle verify DIR` lists what is missing".into(),
-            ),
-            Self::Misfit { .. } => Some(
-                "name one more medium (`--onto DIR`) or a larger one; a file larger than a medium wants an export with a smaller `--volume-size`".into(),
-            ),
-            Self::Exists { path } => Some(format!("move `{}` away", path.display())),
             Self::NoSpace { .. } => Some("`chantal gc` frees what no snapshot needs".into()),
             Self::WrongSite { addressee, .. } => {
                 Some(format!("carry it to site `{addressee}`, or export to this one"))
@@ -217,24 +177,6 @@ impl TransferError {
             _ => None,
         }
     }
-}
-
-/// What helps where the keys that are to sign a bundle do not suffice.
-fn own_keys(source: &TrustError) -> Option<String> {
-    let TrustError::NotEnough { collector, signed, strangers, .. } = source else { return source.hint() };
-    let more =
-        format!("`--sign-with KEY` gives another collector key; `chantal trust show {collector}` lists them");
-    Some(match strangers.as_slice() {
-        [] => more,
-        // the site's own key comes first, and is none
-        _ if *signed == 0 => {
-            format!("`chantal trust rotate` finishes a rotation that was interrupted; {more}")
-        }
-        strangers => {
-            let keys: Vec<String> = strangers.iter().map(ToString::to_string).collect();
-            format!("{} may not sign bundles: {more}", keys.join(", "))
-        }
-    })
 }
 
 /// Tells whether a file is one of a bundle's review.

@@ -50,7 +50,7 @@ pub struct Hidden {
 }
 
 /// Writes the first five of a list.
-pub(super) struct List<'a, T>(pub &'a [T]);
+pub(in crate::transfer) struct List<'a, T>(pub &'a [T]);
 impl<T: fmt::Display> fmt::Display for List<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, item) in self.0.iter().take(5).enumerate() {
@@ -72,6 +72,6 @@ pub(super) fn claim(collector: Option<&SiteName>) -> String {
 }
 
 /// Puts addresses between backticks.
-pub(super) fn quoted(addresses: &[Address]) -> Vec<String> {
+pub(in crate::transfer) fn quoted(addresses: &[Address]) -> Vec<String> {
     addresses.iter().map(|address| format!("`{address}`")).collect()
 }

@@ -27,7 +27,12 @@ impl TransferError {
             | Self::Contradiction { bundle, .. }
             | Self::NotBack { bundle, .. }
             | Self::OwnRepository { bundle, .. }
+            | Self::OtherCollector { bundle, .. }
+            | Self::OldOrigin { bundle, .. }
+            | Self::NothingToVerify { bundle, .. }
+            | Self::LargeGroup { bundle, .. }
             | Self::Damaged { bundle, .. } => Some(bundle.to_string()),
+            Self::NotShown(hidden) => Some(hidden.bundle.to_string()),
             Self::Untrusted { path, .. }
             | Self::Stranger { path, .. }
             | Self::NoTrust { path }

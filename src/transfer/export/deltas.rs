@@ -16,7 +16,7 @@ use super::plan::{ExportPlan, PlannedState};
 use crate::{
     store::{Evidence, StateRef, Store, StoreError},
     transfer::{
-        TransferError,
+        ExportError, TransferError,
         content::{self, EVIDENCE_BYTES, Need, Tally},
         sorter::{Entry, Sorted, Sorter},
         survey::{Advance, survey},
@@ -67,7 +67,9 @@ impl From<StoreError> for Fault {
 impl Fault {
     fn of(self, plan: &ExportPlan, repository: &Name) -> TransferError {
         match self {
-            Self::Lines(source) => TransferError::Lines { repository: repository.clone(), source },
+            Self::Lines(source) => {
+                TransferError::Export(ExportError::Lines { repository: repository.clone(), source })
+            }
             Self::Index(source) => TransferError::Index { bundle: plan.bundle.clone(), source },
             Self::Transfer(error) => error,
         }
@@ -224,7 +226,10 @@ fn listed(
     let (mut count, mut bytes) = (0, 0_u64);
     while let Some(blob) = blobs.take_digest()? {
         if store.pool().has(&blob.digest)?.is_none() {
-            return Err(TransferError::Forgotten { site: plan.stream.site().clone(), blob: blob.digest });
+            return Err(TransferError::Export(ExportError::Forgotten {
+                site: plan.stream.site().clone(),
+                blob: blob.digest,
+            }));
         }
         once.push(blob)?;
         count += 1;

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     store::{Exported, StateRef, Store},
-    transfer::TransferError,
+    transfer::{ExportError, TransferError},
 };
 
 /// Plans a bundle of what a receipt misses; none when it misses nothing that came from here.
@@ -29,7 +29,7 @@ pub(super) fn plan(
 ) -> Result<Option<ExportPlan>, TransferError> {
     if receipt.site != *request.to {
         let (asked, site) = (receipt.site.clone(), request.to.clone());
-        return Err(TransferError::OtherReceipt { asked, site });
+        return Err(TransferError::Export(ExportError::OtherReceipt { asked, site }));
     }
     let stream = Stream::new(store.site().clone(), request.to.clone())?;
     let exports = store.catalog().exports(Some(request.to))?;

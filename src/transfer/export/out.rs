@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::transfer::TransferError;
+use crate::transfer::{ExportError, TransferError};
 
 /// Why nothing can be written where a bundle was to go.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ impl OutFault {
     }
 
     fn at(self, path: &Path) -> TransferError {
-        TransferError::Out { path: path.into(), source: self }
+        TransferError::Export(ExportError::Out { path: path.into(), source: self })
     }
 }
 

@@ -13,10 +13,7 @@ use chantal_bundle::{
     index,
     manifest::{IndexFile, VolumeFile},
     name::VolumeNumber,
-    parity::{
-        CodeError, Encoder, Layout, Parity, ParityFile, ParityGroup, ParityNumber, Percent, SHARD, groups,
-        plan,
-    },
+    parity::{Encoder, Layout, Parity, ParityFile, ParityGroup, ParityNumber, Percent, SHARD, groups, plan},
 };
 use chantal_contract::Digest;
 use sha2::{Digest as _, Sha256};
@@ -167,11 +164,5 @@ impl Job<'_> {
             }
         }
         Ok(())
-    }
-}
-
-impl From<CodeError> for TransferError {
-    fn from(source: CodeError) -> Self {
-        Self::Parity { source }
     }
 }

@@ -9,7 +9,7 @@ use super::{ExportRequest, Unchanged, missing};
 use crate::{
     store::{Exported, StateRef, Store},
     transfer::{
-        Since, TransferError,
+        ExportError, Since, TransferError,
         held::{Held, acknowledged_by, held},
         own,
     },
@@ -84,7 +84,7 @@ pub(super) fn plan(store: &Store, request: &ExportRequest<'_>) -> Result<Option<
         }
     }
     if without.len() == repositories.len() {
-        return Err(TransferError::NothingThere { site: request.to.clone() });
+        return Err(TransferError::Export(ExportError::NothingThere { site: request.to.clone() }));
     }
     let exports = store.catalog().exports(Some(stream.site()))?;
     let news = if !states.is_empty() {

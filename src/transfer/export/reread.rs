@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::direct::{self, Room};
 use crate::{
     report::{Event as Report, Reporter},
-    transfer::TransferError,
+    transfer::{ExportError, TransferError},
 };
 
 /// Bytes that are read at once; a multiple of every block size.
@@ -37,7 +37,7 @@ pub(in crate::transfer) fn compare(
             reporter.event(Report::Bytes { task, delta });
         })?;
         if found != *digest {
-            return Err(TransferError::ReadBack { path });
+            return Err(TransferError::Export(ExportError::ReadBack { path }));
         }
         reporter.event(Report::Done { task, items: 1 });
     }

@@ -10,7 +10,7 @@ use chantal_bundle::{Manifest, Namespace, manifest, proof, seal, sums};
 use chantal_contract::Digest;
 
 use crate::{
-    transfer::{TransferError, own::OwnTrust},
+    transfer::{ExportError, TransferError, own::OwnTrust},
     trust::{SiteKey, sshsig},
 };
 
@@ -156,7 +156,7 @@ pub(super) fn write(
     manifest: &Manifest,
     keys: &[&SiteKey],
 ) -> Result<Digest, TransferError> {
-    let bytes = manifest.encode().map_err(TransferError::Unwritable)?;
+    let bytes = manifest.encode().map_err(ExportError::Unwritable)?;
     for key in keys {
         let signature = sshsig::sign(key, Namespace::Bundle, &bytes)?;
         shelf.put(&seal::collector_signature(&key.fingerprint()), signature.as_bytes())?;
@@ -169,7 +169,11 @@ pub(super) fn write(
 /// Says that free space does not suffice.
 pub(in crate::transfer) fn expect_space(dir: &Path, needed: u64) -> Result<(), TransferError> {
     let free = free(dir)?;
-    if free < needed { Err(TransferError::Full { path: dir.into(), needed, free }) } else { Ok(()) }
+    if free < needed {
+        Err(TransferError::Export(ExportError::Full { path: dir.into(), needed, free }))
+    } else {
+        Ok(())
+    }
 }
 
 /// Returns the bytes that are free where a directory lies.

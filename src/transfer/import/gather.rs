@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chantal_bundle::{KeyFingerprint, Manifest};
-use chantal_contract::{Digest, SiteName, limits::BUNDLE_MANIFEST_BYTES};
+use chantal_bundle::KeyFingerprint;
+use chantal_contract::{Digest, SiteName};
 use jiff::Timestamp;
 
 use super::{ImportOutcome, again};
@@ -18,7 +18,7 @@ use crate::{
         accepted::accept,
         admit::{self, Admitted},
         approval::{self, Loose as LooseApproval},
-        medium, origin,
+        medium, origin, pending,
         repair::Media,
     },
 };
@@ -201,12 +201,7 @@ fn judged(
 fn waiting(store: &Store) -> Result<Vec<Gathered>, TransferError> {
     let mut waiting = Vec::new();
     for row in store.catalog().pending()? {
-        if store.pool().has(&row.manifest)?.is_none() {
-            continue;
-        }
-        let bytes = store.pool().read(&row.manifest, BUNDLE_MANIFEST_BYTES as u64)?;
-        let path = store.pool().path(&row.manifest);
-        let manifest = Manifest::parse(&bytes).map_err(|source| TransferError::Manifest { path, source })?;
+        let Some((bytes, manifest)) = pending::manifest(store, &row)? else { continue };
         let trusted = store.catalog().trust(&manifest.collector)?.map(|(version, _)| version);
         if trusted != manifest.trust.last().map(|link| link.version) {
             // Whether the newer trust document still admits it, its signatures must tell: the front is needed again.

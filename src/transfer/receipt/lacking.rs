@@ -7,21 +7,19 @@ use chantal_bundle::{
     index::{Item, Reader},
     receipt::{LackingBlob, Missing},
 };
-use chantal_contract::{SiteName, limits::BUNDLE_MANIFEST_BYTES};
+use chantal_contract::SiteName;
 
 use super::ReceiptFault;
-use crate::{store::Store, transfer::TransferError};
+use crate::{
+    store::Store,
+    transfer::{TransferError, pending},
+};
 
 /// Lists what the pool lacks of every bundle of a collector that waits; one whose front is gone has to be seen anew anyway.
 pub(super) fn waiting(store: &Store, collector: &SiteName) -> Result<Vec<Missing>, ReceiptFault> {
     let mut missing = Vec::new();
     for row in store.catalog().pending()? {
-        if store.pool().has(&row.manifest)?.is_none() {
-            continue;
-        }
-        let bytes = store.pool().read(&row.manifest, BUNDLE_MANIFEST_BYTES as u64)?;
-        let path = store.pool().path(&row.manifest);
-        let manifest = Manifest::parse(&bytes).map_err(|source| TransferError::Manifest { path, source })?;
+        let Some((_, manifest)) = pending::manifest(store, &row)? else { continue };
         if manifest.collector != *collector || store.pool().has(&manifest.index.sha256)?.is_none() {
             continue;
         }

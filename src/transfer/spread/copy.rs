@@ -14,7 +14,7 @@ use super::{Share, Whole};
 use crate::{
     report::{Event as Report, Reporter},
     transfer::{
-        TransferError,
+        ExportError, TransferError,
         export::{AfterWrite, full, read_back, sync_dir},
         medium,
     },
@@ -28,7 +28,7 @@ pub(super) fn finished(dir: &Path, whole: &Whole) -> Result<Option<Vec<usize>>, 
     }
     let manifest = medium::read(&dir.join(manifest::FILE), BUNDLE_MANIFEST_BYTES);
     if manifest.map_or(true, |bytes| Digest::of(&bytes) != whole.digest) {
-        return Err(TransferError::Exists { path: dir.into() });
+        return Err(TransferError::Export(ExportError::Exists { path: dir.into() }));
     }
     let listed = listed(&whole.manifest);
     let mut held = Vec::new();

@@ -433,7 +433,7 @@ fn more_proofs_than_a_bundle_may_carry_are_refused_and_never_left_out() {
     assert_eq!(plant.export(&["bookworm"], "none").manifest.origins.len(), ORIGINS);
     note(2, ORIGINS + 1);
     let error = plant.try_export(&["bookworm"], "none", VOLUME_SIZE).unwrap_err();
-    assert!(matches!(error, TransferError::Unwritable(_)), "{error}");
+    assert!(matches!(error, TransferError::Export(ExportError::Unwritable(_))), "{error}");
     assert!(error.to_string().contains("4096") && error.hint().is_some(), "{error}");
 }
 

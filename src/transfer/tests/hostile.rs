@@ -222,7 +222,7 @@ fn a_damaged_blob_of_the_collector_is_not_exported() {
     bad[5_000] ^= 1;
     fs::write(&path, &bad).unwrap();
     let error = collector.try_export(&["bookworm"], "none", VOLUME_SIZE).unwrap_err();
-    assert!(matches!(error, TransferError::Pack(_)), "{error}");
+    assert!(matches!(error, TransferError::Export(ExportError::Pack(_))), "{error}");
     let out = collector.dir.path().join("out");
     assert_eq!(fs::read_dir(out).unwrap().count(), 0, "nothing is left behind");
     assert!(collector.store.catalog().exports(None).unwrap().is_empty());

@@ -43,7 +43,7 @@ fn nothing_new_is_no_bundle() {
     let (collector, _) = sides();
     assert!(matches!(
         collector.try_export(&["bookworm"], "last", VOLUME_SIZE),
-        Err(TransferError::NothingThere { .. })
+        Err(TransferError::Export(ExportError::NothingThere { .. }))
     ));
     collector.state("bookworm", &[("a", b"a")], 1);
     collector.export(&["bookworm"], "last");
@@ -279,7 +279,7 @@ fn an_export_that_died_is_done_again_or_noted() {
     fs::create_dir(&strange).unwrap();
     assert!(matches!(
         collector.try_export(&["bookworm"], "last", VOLUME_SIZE),
-        Err(TransferError::Exists { .. })
+        Err(TransferError::Export(ExportError::Exists { .. }))
     ));
 }
 
@@ -306,7 +306,7 @@ fn a_base_is_asked_for_by_name() {
     assert_eq!(second.manifest.bases[0].bundle, None);
     imported(receiver.import(&second.path));
     let unknown = collector.try_export(&["bookworm"], "elsewhen", VOLUME_SIZE);
-    assert!(matches!(unknown, Err(TransferError::UnknownBase { .. })));
+    assert!(matches!(unknown, Err(TransferError::Export(ExportError::UnknownBase { .. }))));
 }
 
 /// Adds up what is told of one task.
@@ -369,7 +369,7 @@ fn a_bundle_is_written_to_a_directory_that_is_there_or_nowhere() {
         ("socket", "name a directory"),
     ] {
         let error = export(&at(named)).unwrap_err();
-        assert!(matches!(error, TransferError::Out { .. }), "{named}: {error}");
+        assert!(matches!(error, TransferError::Export(ExportError::Out { .. })), "{named}: {error}");
         assert!(error.to_string().contains(&at(named).display().to_string()), "{error}");
         assert!(error.hint().unwrap().contains(expected), "{named}: {:?}", error.hint());
     }
@@ -377,13 +377,16 @@ fn a_bundle_is_written_to_a_directory_that_is_there_or_nowhere() {
     assert_eq!(fs::read(at("file")).unwrap(), b"mine");
     // Nobody may make directories there; a test that runs as root finds no other such place.
     let error = export(Path::new("/sys")).unwrap_err();
-    assert!(matches!(error, TransferError::Out { source: OutFault::Closed(_), .. }), "{error}");
+    assert!(
+        matches!(error, TransferError::Export(ExportError::Out { source: OutFault::Closed(_), .. })),
+        "{error}"
+    );
     // No number was used up, and a link to a directory is as good as one.
     fs::create_dir(at("unmounted")).unwrap();
     // What bears the bundle's name leads away from the medium: it is not followed.
     let away = at("unmounted/hq.plant-7-e01-000001");
     std::os::unix::fs::symlink(at("elsewhere"), &away).unwrap();
-    assert!(matches!(export(&at("dangling")), Err(TransferError::Exists { .. })));
+    assert!(matches!(export(&at("dangling")), Err(TransferError::Export(ExportError::Exists { .. }))));
     fs::remove_file(&away).unwrap();
     let written = export(&at("dangling")).unwrap().unwrap();
     assert_eq!(written.manifest.sequence.get(), 1);

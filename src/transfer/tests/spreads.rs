@@ -99,7 +99,10 @@ fn a_medium_that_is_called_spare_may_be_lost() {
     assert!(matches!(outcome, Ok(ImportOutcome::Waiting { .. })), "{outcome:?}");
     let (collector, _, plain) = world(None);
     let result = plan_spread(&collector.store, &request(&plain, Onto::Media(&media[2..]))).unwrap_err();
-    assert!(matches!(result, TransferError::Exists { .. }), "of another bundle of that name: {result}");
+    assert!(
+        matches!(result, TransferError::Export(ExportError::Exists { .. })),
+        "of another bundle of that name: {result}"
+    );
     let out = collector.dir.path();
     let result = plan_spread(&collector.store, &request(&plain, Onto::Made { out, size: 9 << 20 })).unwrap();
     assert!(result.shares.len() > 1 && result.shares.iter().all(|share| !share.spare), "{result:?}");
@@ -134,7 +137,7 @@ fn what_an_earlier_run_finished_stays_and_the_rest_follows() {
     }
     fs::write(first.shares[0].path.join("manifest.json"), "{}").unwrap();
     let error = made(&collector, &written, &out, 9 << 20).unwrap_err();
-    assert!(matches!(error, TransferError::Exists { .. }), "{error}");
+    assert!(matches!(error, TransferError::Export(ExportError::Exists { .. })), "{error}");
 }
 
 #[test]
@@ -142,7 +145,9 @@ fn what_is_damaged_missing_or_too_large_is_named_and_nothing_is_left() {
     let (collector, _, written) = world(Some("34%"));
     let out = collector.dir.path().join("discs");
     let error = made(&collector, &written, &out, 3 << 20).unwrap_err();
-    let TransferError::Misfit { name, size, media: 1, room, .. } = &error else { panic!("{error}") };
+    let TransferError::Export(ExportError::Misfit { name, size, media: 1, room, .. }) = &error else {
+        panic!("{error}")
+    };
     assert!(name == "volume-0001.tar.zst" && *size > *room && *room < 3 << 20, "{error}");
     assert!(error.hint().unwrap().contains("--volume-size"), "{error}");
     assert!(files(&out).is_empty());
@@ -159,7 +164,7 @@ fn what_is_damaged_missing_or_too_large_is_named_and_nothing_is_left() {
     fs::remove_file(&volume).unwrap();
     let error = made(&collector, &written, &out, 100 << 20).unwrap_err();
     assert!(
-        matches!(&error, TransferError::NotWhole { name, .. } if name == "volume-0002.tar.zst"),
+        matches!(&error, TransferError::Export(ExportError::NotWhole { name, .. }) if name == "volume-0002.tar.zst"),
         "{error}"
     );
     fs::write(&volume, good).unwrap();
@@ -170,6 +175,6 @@ fn what_is_damaged_missing_or_too_large_is_named_and_nothing_is_left() {
     assert!(matches!(error, TransferError::Untrusted { .. }), "{error}");
     let nowhere = [out.join("not-mounted")];
     let error = plan_spread(&collector.store, &request(&written, Onto::Media(&nowhere))).unwrap_err();
-    assert!(error.is_refusal() || matches!(error, TransferError::Out { .. }), "{error}");
+    assert!(error.is_refusal() || matches!(error, TransferError::Export(ExportError::Out { .. })), "{error}");
     assert!(!nowhere[0].exists());
 }

@@ -119,7 +119,10 @@ fn one_rotation_shuts_a_stolen_key_out_and_a_new_epoch_cures_the_sequence_it_pus
     let error = refused(receiver.import(&both.write(thief.path())));
     assert!(matches!(error, TransferError::Untrusted { source: TrustError::Revoked { .. }, .. }), "{error}");
     // the old key exports nothing any more, and the old bundles that were good stay what they were
-    assert!(matches!(export_with(&collector, &[stolen], "none"), Err(TransferError::OwnKeys { .. })));
+    assert!(matches!(
+        export_with(&collector, &[stolen], "none"),
+        Err(TransferError::Export(ExportError::OwnKeys { .. }))
+    ));
     assert!(matches!(
         receiver.import(&collector.dir.path().join("out/hq.plant-7-e01-000001")),
         Ok(ImportOutcome::Already { .. })
@@ -147,7 +150,10 @@ fn a_stolen_collector_key_makes_no_trust_and_a_root_key_makes_no_bundle() {
         change.remove(&collector.key.fingerprint()).unwrap();
     });
     collector.state("bookworm", &[("a", b"a")], 1);
-    assert!(matches!(export_with(&collector, &[&root], "none"), Err(TransferError::OwnKeys { .. })));
+    assert!(matches!(
+        export_with(&collector, &[&root], "none"),
+        Err(TransferError::Export(ExportError::OwnKeys { .. }))
+    ));
     imported(receiver.import(&export_with(&collector, &[&worker], "none").unwrap().path));
     // the worker's key is stolen: it tries to raise itself to root
     let chain = links(&collector, &[&root]);
@@ -251,7 +257,10 @@ fn two_of_three_must_sign_and_a_draft_goes_round() {
     });
     // one key makes no bundle, and no next version
     collector.state("bookworm", &[("a", b"a")], 1);
-    assert!(matches!(export_with(&collector, &[&collector.key], "none"), Err(TransferError::OwnKeys { .. })));
+    assert!(matches!(
+        export_with(&collector, &[&collector.key], "none"),
+        Err(TransferError::Export(ExportError::OwnKeys { .. }))
+    ));
     let chain = OwnTrust::load(&collector.store, &[&collector.key]).unwrap();
     let mut change = Change::of(chain.document());
     change.revoke(&bob.fingerprint()).unwrap();
